@@ -1,0 +1,111 @@
+//! What the node tells operators of itself and its peers.
+
+use crate::broadcast::Broadcast;
+use crate::broadcast::members::Member;
+use crate::control::reply::Reply;
+use crate::control::status::{Check, MemberStatus, Members, PeerState, PeerStatus, Status};
+use crate::identity::NodeId;
+use crate::modes::{Mode, ModeRow};
+use crate::time::Time;
+
+/// Broadcast mode has no roles.
+const ROLE: &str = "none";
+
+impl Broadcast {
+    pub(super) fn status(&self, now: Time) -> Reply {
+        let peers = self
+            .other_members()
+            .map(|member| self.peer_status(now, member));
+        Reply::Status(Box::new(Status {
+            node: self.config.name.clone(),
+            id: self.config.node,
+            cluster: self.cluster,
+            address: self.config.address.clone(),
+            incarnation: self.incarnation.0,
+            role: ROLE.to_owned(),
+            leader: None,
+            term: 0,
+            commit_index: 0,
+            applied_index: 0,
+            revision: self.clock,
+            state_hash: format!("{:016x}", self.store.hash()),
+            ready: self.ready,
+            reason: self.reason(),
+            modes: vec![ModeRow {
+                prefix: String::new(),
+                mode: Mode::Broadcast,
+            }],
+            peers: peers.collect(),
+            keys: self.store.keys(),
+            tombstones: self.store.tombstones(),
+            stored_bytes: self.store.bytes(),
+        }))
+    }
+
+    fn peer_status(&self, now: Time, member: &Member) -> PeerStatus {
+        let silence = self.links.silence(now, member.id);
+        PeerStatus {
+            name: member.name.clone(),
+            address: member.address.clone(),
+            state: self.peer_state(member.id),
+            last_contact_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
+            lag: self.links.missed(member.id),
+        }
+    }
+
+    fn peer_state(&self, peer: NodeId) -> PeerState {
+        match self.links.get(peer) {
+            Some(link) if link.ready => PeerState::Up,
+            Some(_) => PeerState::Syncing,
+            None => PeerState::Down,
+        }
+    }
+
+    pub(super) fn members(&self) -> Reply {
+        let state = |id| match (id == self.config.node, self.ready) {
+            (true, true) => PeerState::Up,
+            (true, false) => PeerState::Syncing,
+            (false, _) => self.peer_state(id),
+        };
+        let members = self.members.iter().map(|member| MemberStatus {
+            id: member.id,
+            name: member.name.clone(),
+            address: member.address.clone(),
+            role: ROLE.to_owned(),
+            state: state(member.id),
+        });
+        Reply::Members(Members {
+            members: members.collect(),
+        })
+    }
+
+    /// How many members serve, this node among them, as far as it knows.
+    pub fn members_up(&self) -> usize {
+        self.links.ready().count() + usize::from(self.ready)
+    }
+
+    fn reason(&self) -> String {
+        if self.ready {
+            let (up, all) = (self.members_up(), self.members.len());
+            format!("serves its own copy; {up} of {all} members are up")
+        } else {
+            self.sync_reason()
+        }
+    }
+
+    pub(super) fn readiness(&self) -> Reply {
+        Reply::Check(Check {
+            ok: self.ready,
+            reason: self.reason(),
+        })
+    }
+
+    /// Whole: this node serves, and so do all other members, connected to this one.
+    pub(super) fn health(&self) -> Reply {
+        let ok = self.ready && self.members_up() == self.members.len();
+        Reply::Check(Check {
+            ok,
+            reason: self.reason(),
+        })
+    }
+}

@@ -1,0 +1,378 @@
+//! From a line to a [`Call`] and back, and what is wrong with a line that is none.
+
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::Id;
+use crate::control::bytes::{self, Base64Bytes, TextBytes};
+use crate::control::condition::Condition;
+use crate::control::failure::{ErrorCode, Failure};
+use crate::control::request::{
+    Call, Direction, Fault, FaultKind, Range, Read, Request, RequestTag, Selection,
+};
+use crate::kv::key::{Key, KeyError, check_prefix};
+
+/// The longest line: the longest value in base64, with room for its key and for escapes.
+pub const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How deep a line's JSON nests.
+pub const NESTING_MAX: usize = 16;
+
+/// A line that is no call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineError {
+    /// Its id, where one could be read.
+    pub id: Option<Id>,
+    /// What is wrong.
+    pub failure: Failure,
+    /// Whether the connection ends here: what follows could be anything.
+    pub close: bool,
+}
+
+/// The members of all operations side by side; which of them an operation takes is decided by
+/// [`Line::into_request`]. One struct, because it is parsed without an intermediate tree.
+macro_rules! members {
+    ($($name:ident: $type:ty,)*) => {
+        #[derive(Debug, Default, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Line {
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            id: Option<Id>,
+            op: Arc<str>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            timeout_ms: Option<u64>,
+            $(
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                $name: Option<$type>,
+            )*
+        }
+
+        impl Line {
+            /// A member that the operation did not take.
+            fn left_over(&self) -> Option<&'static str> {
+                $(if self.$name.is_some() { return Some(stringify!($name).trim_start_matches("r#")); })*
+                None
+            }
+        }
+    };
+}
+
+members! {
+    request: RequestTag,
+    key: Arc<str>,
+    value: TextBytes,
+    value_b64: Base64Bytes,
+    read: Read,
+    prefix: Arc<str>,
+    start: Arc<str>,
+    end: Arc<str>,
+    limit: u64,
+    keys_only: bool,
+    count_only: bool,
+    from: u64,
+    previous: bool,
+    progress_ms: u64,
+    target: Id,
+    r#for: Arc<str>,
+    set: Arc<str>,
+    peers: Vec<String>,
+    direction: Direction,
+    amount: f64,
+}
+
+/// The operations of this version.
+const OPERATIONS: [&str; 15] = [
+    "hello", "put", "get", "delete", "list", "watch", "cancel", "status", "members", "wait",
+    "live", "ready", "health", "sync", "fault",
+];
+
+impl Call {
+    /// Parses one line, without its newline.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError`]: nothing was done, and it says whether the connection may go on.
+    pub fn parse(line: &[u8]) -> Result<Self, Box<LineError>> {
+        let mut members: Line =
+            serde_json::from_slice(line).map_err(|_| Box::new(explain(line)))?;
+        let id = members.id.take();
+        match members.into_call() {
+            Ok(call) => Ok(Self { id, ..call }),
+            Err(failure) => Err(Box::new(LineError {
+                id,
+                failure,
+                close: false,
+            })),
+        }
+    }
+
+    /// The line for this call, with its newline.
+    pub fn to_line(&self) -> Vec<u8> {
+        let mut members = Line::from_request(&self.request);
+        members.id.clone_from(&self.id);
+        members.timeout_ms = self.timeout.map(milliseconds);
+        members.request.clone_from(&self.tag);
+        let mut line = serde_json::to_vec(&members).expect("strings and numbers serialize");
+        line.push(b'\n');
+        line
+    }
+}
+
+impl Line {
+    fn into_call(mut self) -> Result<Call, Failure> {
+        let op = Arc::clone(&self.op);
+        let timeout = self.timeout_ms.map(Duration::from_millis);
+        let request = self.take_request(&op)?;
+        let tag = if request.is_write() {
+            self.request.take()
+        } else {
+            None
+        };
+        if let Some(tag) = &tag {
+            check_tag(tag)?;
+        }
+        match self.left_over() {
+            Some(member) => Err(Failure::bad_request(format!(
+                "{op} takes no member `{member}`"
+            ))),
+            None => Ok(Call {
+                id: None,
+                timeout,
+                tag,
+                request,
+            }),
+        }
+    }
+
+    fn take_request(&mut self, op: &str) -> Result<Request, Failure> {
+        Ok(match op {
+            "put" => {
+                let value = bytes::join(self.value.take(), self.value_b64.take())?;
+                let value = value.ok_or_else(|| missing("value"))?;
+                Request::Put {
+                    key: self.take_key()?,
+                    value,
+                }
+            }
+            "get" => Request::Get {
+                key: self.take_key()?,
+                read: self.read.take(),
+            },
+            "delete" => Request::Delete(self.take_selection()?),
+            "list" => Request::List(self.take_range()?),
+            "watch" => Request::Watch {
+                selection: self.take_selection()?,
+                from: self.from.take(),
+                previous: self.previous.take().unwrap_or(false),
+                progress: self.take_progress()?,
+            },
+            "cancel" => Request::Cancel {
+                target: self.target.take().ok_or_else(|| missing("target"))?,
+            },
+            "wait" => Request::Wait(self.take_condition()?),
+            "fault" => Request::Fault(self.take_fault()?),
+            "hello" => Request::Hello,
+            "status" => Request::Status,
+            "members" => Request::Members,
+            "live" => Request::Live,
+            "ready" => Request::Ready,
+            "health" => Request::Health,
+            "sync" => Request::Sync,
+            _ => return Err(unknown_operation(op)),
+        })
+    }
+
+    fn take_key(&mut self) -> Result<Key, Failure> {
+        let text = self.key.take().ok_or_else(|| missing("key"))?;
+        Key::try_from(text).map_err(|error| key_failure("key", error))
+    }
+
+    fn take_prefix(&mut self) -> Result<Option<String>, Failure> {
+        let Some(prefix) = self.prefix.take() else {
+            return Ok(None);
+        };
+        check_prefix(&prefix).map_err(|error| key_failure("prefix", error))?;
+        Ok(Some(prefix.to_string()))
+    }
+
+    fn take_selection(&mut self) -> Result<Selection, Failure> {
+        match self.take_prefix()? {
+            Some(_) if self.key.is_some() => Err(Failure::bad_request(
+                "`key` and `prefix` stand side by side; give one",
+            )),
+            Some(prefix) => Ok(Selection::Prefix(prefix)),
+            None if self.key.is_none() => Err(missing("key` or `prefix")),
+            None => self.take_key().map(Selection::Key),
+        }
+    }
+
+    fn take_range(&mut self) -> Result<Range, Failure> {
+        Ok(Range {
+            prefix: self.take_prefix()?.unwrap_or_default(),
+            start: self.start.take().map(|text| text.to_string()),
+            end: self.end.take().map(|text| text.to_string()),
+            limit: self.limit.take(),
+            keys_only: self.keys_only.take().unwrap_or(false),
+            count_only: self.count_only.take().unwrap_or(false),
+            read: self.read.take(),
+        })
+    }
+
+    fn take_progress(&mut self) -> Result<Option<Duration>, Failure> {
+        match self.progress_ms.take() {
+            Some(ms) if ms < PROGRESS_MS_MIN => Err(Failure::bad_request(format!(
+                "member `progress_ms` is {ms}; it takes {PROGRESS_MS_MIN} or more"
+            ))),
+            progress_ms => Ok(progress_ms.map(Duration::from_millis)),
+        }
+    }
+
+    fn take_condition(&mut self) -> Result<Condition, Failure> {
+        let text = self.r#for.take().ok_or_else(|| missing("for"))?;
+        if &*text == "key" {
+            return self.take_key().map(Condition::Key);
+        }
+        text.parse()
+            .map_err(|error| Failure::bad_request(format!("member `for`: {error}")))
+    }
+
+    fn take_fault(&mut self) -> Result<Option<Fault>, Failure> {
+        let Some(set) = self.set.take() else {
+            return Ok(None);
+        };
+        let kind = match &*set {
+            "isolate" => FaultKind::Isolate,
+            "partition" => FaultKind::Partition,
+            "heal" => FaultKind::Heal,
+            "drop" => FaultKind::Drop(self.take_amount(1.0)?),
+            "duplicate" => FaultKind::Duplicate(self.take_amount(1.0)?),
+            "delay" => FaultKind::Delay(Duration::from_secs_f64(
+                self.take_amount(DELAY_MS_MAX)? / 1_000.0,
+            )),
+            other => {
+                return Err(Failure::bad_request(format!(
+                    "member `set` is {other:?}; there are: isolate, partition, drop, delay, \
+                     duplicate, heal"
+                )));
+            }
+        };
+        let peers = self.peers.take().unwrap_or_default();
+        Ok(Some(Fault {
+            kind,
+            peers,
+            direction: self.direction.take().unwrap_or_default(),
+        }))
+    }
+
+    fn take_amount(&mut self, max: f64) -> Result<f64, Failure> {
+        let amount = self.amount.take().ok_or_else(|| missing("amount"))?;
+        if (0.0..=max).contains(&amount) {
+            return Ok(amount);
+        }
+        Err(Failure::bad_request(format!(
+            "member `amount` is {amount}; it takes 0 to {max}"
+        )))
+    }
+}
+
+/// Any faster, and a quiet watch would be a busy one.
+const PROGRESS_MS_MIN: u64 = 10;
+
+/// A longer delay is a partition.
+const DELAY_MS_MAX: f64 = 60_000.0;
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn missing(member: &str) -> Failure {
+    Failure::bad_request(format!("member `{member}` is missing"))
+}
+
+fn unknown_operation(op: &str) -> Failure {
+    let op: String = op.chars().take(40).collect();
+    Failure::new(ErrorCode::UnknownOp, format!("unknown operation {op:?}"))
+        .with_hint(format!("this node knows: {}", OPERATIONS.join(", ")))
+}
+
+fn key_failure(member: &str, error: KeyError) -> Failure {
+    let code = match error {
+        KeyError::TooLong(_) => ErrorCode::TooLarge,
+        KeyError::Empty | KeyError::Control(_) => ErrorCode::BadRequest,
+    };
+    Failure::new(code, format!("member `{member}`: {error}"))
+}
+
+fn check_tag(tag: &RequestTag) -> Result<(), Failure> {
+    if tag.client.len() == 32 && tag.client.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    Err(Failure::bad_request(
+        "member `request.client` takes 32 hexadecimal digits",
+    ))
+}
+
+/// Why `line`, which is no [`Line`], is none. Only bad lines come here, so it may take its time.
+fn explain(line: &[u8]) -> LineError {
+    let closing = |message: &str| LineError {
+        id: None,
+        failure: Failure::bad_request(message),
+        close: true,
+    };
+    if nesting(line) > NESTING_MAX {
+        return closing("line nests more than 16 deep");
+    }
+    let Ok(outline) = serde_json::from_slice::<serde_json::Map<_, _>>(line) else {
+        return closing("line is no JSON object");
+    };
+    let id = outline.get("id").and_then(|id| Id::deserialize(id).ok());
+    let failure = match outline.get("op").map(|op| op.as_str()) {
+        None => missing("op"),
+        Some(Some(op)) if !OPERATIONS.contains(&op) => unknown_operation(op),
+        Some(_) => mistyped(line),
+    };
+    LineError {
+        id,
+        failure,
+        close: false,
+    }
+}
+
+/// Names the member that is unknown or mistyped.
+fn mistyped(line: &[u8]) -> Failure {
+    let parsed: Result<Line, _> =
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(line));
+    match parsed {
+        Ok(_) => Failure::bad_request("line is no request"),
+        Err(error) if error.path().iter().len() == 0 => {
+            Failure::bad_request(error.inner().to_string())
+        }
+        Err(error) => Failure::bad_request(format!("member `{}`: {}", error.path(), error.inner())),
+    }
+}
+
+/// How deep brackets nest, those in strings aside.
+fn nesting(line: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in line {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,328 @@
+//! What a node answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::Id;
+use crate::control::bytes::{self, Base64Bytes, TextBytes};
+use crate::control::failure::Failure;
+use crate::control::request::Direction;
+use crate::control::status::{Check, Hello, Members, Status};
+use crate::identity::NodeName;
+use crate::kv::key::Key;
+use crate::kv::value::Value;
+use crate::modes::Mode;
+
+/// One line of a node.
+///
+/// `R` is [`Reply`] on the node's side, and the struct of the operation on the client's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplyLine<R> {
+    /// The request's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Id>,
+    /// Whether there is a result, or an error.
+    pub ok: bool,
+    /// Who answers, and from where in its history.
+    pub header: Header,
+    /// Where `ok`.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub result: Option<R>,
+    /// Where not `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+/// serde's own default would ask for `R: Default`.
+fn none<R>() -> Option<R> {
+    None
+}
+
+impl<R> ReplyLine<R> {
+    /// The line for `outcome`.
+    pub fn new(id: Option<Id>, header: Header, outcome: Result<R, Failure>) -> Self {
+        let ok = outcome.is_ok();
+        let (result, error) = match outcome {
+            Ok(result) => (Some(result), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        Self {
+            id,
+            ok,
+            header,
+            result,
+            error,
+        }
+    }
+}
+
+/// Who answers; the other members only where they mean something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The node that answers.
+    pub node: NodeName,
+    /// The mode of the keys in question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// In broadcast mode the node's Lamport clock, which never goes back while the node runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// Of a read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<Served>,
+}
+
+/// What a read can rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Served {
+    /// As if there were one copy.
+    Linearizable,
+    /// No older than what the session has seen.
+    Session,
+    /// An old state, as was asked for.
+    Stale,
+    /// This node's own copy, which may differ from others'.
+    Local,
+}
+
+/// The results, one struct for each operation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// Of `hello`.
+    Hello(Box<Hello>),
+    /// Of `put`.
+    Put(Put),
+    /// Of `get`.
+    Get(Box<Get>),
+    /// Of `delete`.
+    Delete(Delete),
+    /// Of `list`.
+    List(List),
+    /// Of `watch`: it has begun.
+    Watch(WatchBegun),
+    /// Of `cancel`.
+    Cancel(Cancelled),
+    /// Of `status`.
+    Status(Box<Status>),
+    /// Of `members`.
+    Members(Members),
+    /// Of `wait`.
+    Wait(Waited),
+    /// Of `live`, `ready` and `health`.
+    Check(Check),
+    /// Of `sync`.
+    Sync(Synced),
+    /// Of `fault`.
+    Fault(Faults),
+}
+
+/// A value was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Put {
+    /// Of the write.
+    pub revision: u64,
+    /// To how many peers it was sent; nobody says that it arrived.
+    pub sent_to: usize,
+}
+
+/// Keys were removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delete {
+    /// How many were there.
+    pub deleted: u64,
+    /// Of the last removal.
+    pub revision: u64,
+    /// To how many peers it was sent.
+    pub sent_to: usize,
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Get {
+    /// Whether the key exists.
+    pub found: bool,
+    /// If so.
+    #[serde(flatten)]
+    pub item: Option<Item>,
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Which key.
+    pub key: Key,
+    /// Its value where that is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<TextBytes>,
+    /// Its value where that is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_b64: Option<Base64Bytes>,
+    /// When the key came to be.
+    pub create_revision: u64,
+    /// When it was last written.
+    pub mod_revision: u64,
+    /// How often it has been written since it came to be.
+    pub version: u64,
+}
+
+impl Item {
+    /// An item with `value`, or without.
+    pub fn new(key: Key, value: Option<Value>, create: u64, modified: u64, version: u64) -> Self {
+        let (text, base64) = value.map_or((None, None), bytes::split);
+        Self {
+            key,
+            value: text,
+            value_b64: base64,
+            create_revision: create,
+            mod_revision: modified,
+            version,
+        }
+    }
+}
+
+/// A page of keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// In the order of the keys' bytes; empty with `count_only`.
+    pub items: Vec<Item>,
+    /// How many keys this page has, or with `count_only` the range.
+    pub count: u64,
+    /// Whether the range goes on behind this page.
+    pub more: bool,
+    /// The `start` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Key>,
+}
+
+/// A watch has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchBegun {
+    /// All from this revision on comes.
+    pub from: u64,
+}
+
+/// A watch or wait was asked to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// Whether there was one of that id.
+    pub cancelled: bool,
+}
+
+/// A line of a watch after its first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum WatchLine {
+    /// All changes of one revision.
+    Events {
+        /// The watch's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<Id>,
+        /// In the order of their keys.
+        events: Vec<WatchEvent>,
+        /// Theirs.
+        revision: u64,
+    },
+    /// All up to this revision has been delivered.
+    Progress {
+        /// The watch's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<Id>,
+        /// The revision.
+        progress: u64,
+    },
+    /// Nothing more comes.
+    End {
+        /// The watch's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<Id>,
+        /// Always true.
+        end: bool,
+        /// The `from` of a watch that misses nothing, where history is kept.
+        resume: u64,
+        /// Why; nothing where the client wanted it so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Failure>,
+    },
+}
+
+/// A change of one key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchEvent {
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: EventKind,
+    /// To which key.
+    pub key: Key,
+    /// The new value of a put.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<TextBytes>,
+    /// The same where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_b64: Option<Base64Bytes>,
+    /// The value before, where the watch asked for it and there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<TextBytes>,
+    /// The same where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_b64: Option<Base64Bytes>,
+    /// Of the change.
+    pub revision: u64,
+}
+
+/// What happened to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// It was stored.
+    Put,
+    /// It was removed.
+    Delete,
+}
+
+impl EventKind {
+    /// The kind as the protocol spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// What `wait` waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waited {
+    /// What became true.
+    pub became: String,
+}
+
+/// The state of all connected peers was merged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synced {
+    /// Whose state.
+    pub from: Vec<NodeName>,
+    /// How many keys changed here.
+    pub changed: u64,
+}
+
+/// The faults of this node's own links.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Faults {
+    /// All that are active.
+    pub faults: Vec<ActiveFault>,
+}
+
+/// One active fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActiveFault {
+    /// `partition`, `drop`, `delay` or `duplicate`.
+    pub fault: String,
+    /// On the links to which peer; `*` for all.
+    pub peer: String,
+    /// Which way.
+    pub direction: Direction,
+    /// A probability, or milliseconds; none of a partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<f64>,
+}

@@ -1,0 +1,161 @@
+//! Who follows which keys, and what they are told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::control::Id;
+use crate::control::bytes;
+use crate::control::failure::Failure;
+use crate::control::reply::{EventKind, WatchEvent, WatchLine};
+use crate::control::request::Selection;
+use crate::kv::key::Key;
+use crate::kv::value::Value;
+use crate::protocol::{Answer, RequestId};
+use crate::time::Time;
+
+/// A key holds something else than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub key: Key,
+    /// Of the change.
+    pub revision: u64,
+    /// What it held; none if it did not exist.
+    pub before: Option<Value>,
+    /// What it holds; none if it does not exist.
+    pub after: Option<Value>,
+}
+
+/// What a client asked to follow.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// What it calls the watch.
+    pub id: Option<Id>,
+    /// Which keys.
+    pub selection: Selection,
+    /// Whether it wants the value before.
+    pub previous: bool,
+    /// How often it wants to hear something.
+    pub progress: Option<Duration>,
+}
+
+/// All watches of a node.
+#[derive(Debug, Default)]
+pub struct Watches {
+    watches: BTreeMap<RequestId, (Watch, Option<Time>)>,
+}
+
+impl Watches {
+    /// Begins one.
+    pub fn begin(&mut self, now: Time, request: RequestId, watch: Watch) {
+        let progress_at = watch.progress.map(|interval| now + interval);
+        self.watches.insert(request, (watch, progress_at));
+    }
+
+    /// The watch that the client of `connection` calls `id`.
+    pub fn find(&self, connection: u64, id: &Id) -> Option<RequestId> {
+        let mut all = self.watches.iter();
+        all.find(|(request, (watch, _))| {
+            request.connection == connection && watch.id.as_ref() == Some(id)
+        })
+        .map(|(request, _)| *request)
+    }
+
+    /// Forgets one, if it is there.
+    pub fn forget(&mut self, request: RequestId) {
+        self.watches.remove(&request);
+    }
+
+    /// Forgets all of a connection.
+    pub fn forget_connection(&mut self, connection: u64) {
+        self.watches
+            .retain(|request, _| request.connection != connection);
+    }
+
+    /// Ends one, and says so.
+    pub fn end(
+        &mut self,
+        request: RequestId,
+        revision: u64,
+        error: Option<Failure>,
+    ) -> Option<Answer> {
+        let (watch, _) = self.watches.remove(&request)?;
+        let resume = revision + 1;
+        Some(Answer::Watch(WatchLine::End {
+            id: watch.id,
+            end: true,
+            resume,
+            error,
+        }))
+    }
+
+    /// All that run.
+    pub fn requests(&self) -> Vec<RequestId> {
+        self.watches.keys().copied().collect()
+    }
+
+    /// Tells `change` to all who follow its key.
+    pub fn publish(&self, change: &Change, mut tell: impl FnMut(RequestId, Answer)) {
+        for (request, (watch, _)) in &self.watches {
+            if watch.selection.contains(&change.key) {
+                tell(*request, Answer::Watch(watch.line(change)));
+            }
+        }
+    }
+
+    /// When the next quiet watch wants to hear something.
+    pub fn deadline(&self) -> Option<Time> {
+        self.watches
+            .values()
+            .filter_map(|(_, progress_at)| *progress_at)
+            .min()
+    }
+
+    /// Tells all whose time has come that they have heard all up to `revision`.
+    pub fn tick(&mut self, now: Time, revision: u64, mut tell: impl FnMut(RequestId, Answer)) {
+        for (request, (watch, progress_at)) in &mut self.watches {
+            let Some(interval) = watch.progress else {
+                continue;
+            };
+            if progress_at.is_some_and(|at| at <= now) {
+                *progress_at = Some(now + interval);
+                let line = WatchLine::Progress {
+                    id: watch.id.clone(),
+                    progress: revision,
+                };
+                tell(*request, Answer::Watch(line));
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn line(&self, change: &Change) -> WatchLine {
+        let kind = if change.after.is_some() {
+            EventKind::Put
+        } else {
+            EventKind::Delete
+        };
+        let (value, value_b64) = change.after.clone().map_or((None, None), bytes::split);
+        let before = if self.previous {
+            change.before.clone()
+        } else {
+            None
+        };
+        let (previous, previous_b64) = before.map_or((None, None), bytes::split);
+        let event = WatchEvent {
+            kind,
+            key: change.key.clone(),
+            value,
+            value_b64,
+            previous,
+            previous_b64,
+            revision: change.revision,
+        };
+        WatchLine::Events {
+            id: self.id.clone(),
+            events: vec![event],
+            revision: change.revision,
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The one shape of all protocols: a deterministic `step` from an input to effects.
+//!
+//! A protocol has no clock, socket, file or thread. Whoever drives it (the daemon, the simulator,
+//! a script) hands it inputs with the time, and carries out what [`Effects`] say. Effects lie
+//! locked until [`Effects::commit`] has made durable what they promise; only then they become an
+//! [`Outbox`] that can be delivered.
+
+use std::io;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::control::failure::Failure;
+use crate::control::reply::{Header, Reply, WatchLine};
+use crate::control::request::Call;
+use crate::identity::NodeId;
+use crate::kv::watch::Change;
+use crate::observe::Event;
+use crate::peer::hello::Hello;
+use crate::storage::{self, Disk};
+use crate::time::Time;
+
+/// A replication protocol, or the node that is made of them.
+pub trait Protocol: Sized {
+    /// What it says to its peers.
+    type Message;
+    /// What it must find again after a restart.
+    type Record: Serialize;
+
+    /// Takes one input. The same record, inputs and times give the same effects, byte for byte.
+    fn step(&mut self, now: Time, input: Input<Self::Message>, effects: &mut Effects<Self>);
+
+    /// When the next [`Input::Tick`] is due; a driver never polls.
+    fn deadline(&self) -> Option<Time>;
+}
+
+/// Which request of which client connection. A driver never uses one twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId {
+    /// The connection.
+    pub connection: u64,
+    /// The count of its requests.
+    pub sequence: u64,
+}
+
+/// What a protocol is driven by.
+#[derive(Debug, Clone)]
+pub enum Input<M> {
+    /// The first of all.
+    Start,
+    /// The deadline has come.
+    Tick,
+    /// A peer is connected and has passed the handshake.
+    PeerUp(Box<Hello>),
+    /// A peer is no longer connected.
+    PeerDown(NodeId),
+    /// A connected peer has sent something.
+    Message {
+        /// Who.
+        from: NodeId,
+        /// What.
+        message: M,
+    },
+    /// A client asks.
+    Request {
+        /// To be answered under this id.
+        id: RequestId,
+        /// What it asks.
+        call: Call,
+    },
+    /// Nobody reads the answers to this request any more.
+    Abandoned(RequestId),
+    /// A client's connection has ended.
+    Closed {
+        /// Which.
+        connection: u64,
+    },
+    /// The node is about to end: whoever waits is told.
+    Stop,
+}
+
+/// To whom a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipients {
+    /// One peer.
+    One(NodeId),
+    /// Each of these.
+    Each(Arc<[NodeId]>),
+}
+
+impl Recipients {
+    /// All of them.
+    pub fn as_slice(&self) -> &[NodeId] {
+        match self {
+            Self::One(node) => std::slice::from_ref(node),
+            Self::Each(nodes) => nodes,
+        }
+    }
+}
+
+/// A message on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope<M> {
+    /// To whom.
+    pub to: Recipients,
+    /// What.
+    pub message: M,
+}
+
+/// What a client hears of its request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The reply; the last, but to `watch`.
+    Reply(Header, Result<Reply, Failure>),
+    /// A further line of a watch.
+    Watch(WatchLine),
+}
+
+impl Answer {
+    /// Whether nothing more comes under the request's id.
+    pub fn is_last(&self) -> bool {
+        match self {
+            Self::Reply(_, outcome) => !matches!(outcome, Ok(Reply::Watch(_))),
+            Self::Watch(line) => matches!(line, WatchLine::End { .. }),
+        }
+    }
+}
+
+/// What one or more steps want done. Locked: see [`Effects::commit`].
+#[derive(Debug)]
+pub struct Effects<P: Protocol> {
+    record: Option<P::Record>,
+    messages: Vec<Envelope<P::Message>>,
+    disconnects: Vec<NodeId>,
+    answers: Vec<(RequestId, Answer)>,
+    changes: Vec<Change>,
+    events: Vec<Event>,
+}
+
+impl<P: Protocol> Default for Effects<P> {
+    fn default() -> Self {
+        Self {
+            record: None,
+            messages: Vec::new(),
+            disconnects: Vec::new(),
+            answers: Vec::new(),
+            changes: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+}
+
+impl<P: Protocol> Effects<P> {
+    /// Replaces what a restart will find.
+    pub fn persist(&mut self, record: P::Record) {
+        self.record = Some(record);
+    }
+
+    /// Sends `message` to one connected peer.
+    pub fn send(&mut self, to: NodeId, message: P::Message) {
+        self.messages.push(Envelope {
+            to: Recipients::One(to),
+            message,
+        });
+    }
+
+    /// Sends `message` to each of `to`; it is encoded once.
+    pub fn send_each(&mut self, to: &Arc<[NodeId]>, message: P::Message) {
+        if !to.is_empty() {
+            self.messages.push(Envelope {
+                to: Recipients::Each(Arc::clone(to)),
+                message,
+            });
+        }
+    }
+
+    /// Ends the connection to a peer.
+    pub fn disconnect(&mut self, peer: NodeId) {
+        self.disconnects.push(peer);
+    }
+
+    /// Answers a request.
+    pub fn answer(&mut self, to: RequestId, answer: Answer) {
+        self.answers.push((to, answer));
+    }
+
+    /// Tells that a key holds something else than before.
+    pub fn change(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// Tells what happened.
+    pub fn observe(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Runs a step of `Q`, a protocol that `P` is made of, and takes over its effects. The
+    /// changes are returned, because `P` alone knows who watches.
+    pub fn nested<Q: Protocol>(
+        &mut self,
+        message: fn(Q::Message) -> P::Message,
+        record: fn(Q::Record) -> P::Record,
+        step: impl FnOnce(&mut Effects<Q>),
+    ) -> Vec<Change> {
+        let mut inner = Effects::<Q>::default();
+        step(&mut inner);
+        let outward = |Envelope { to, message: m }| Envelope {
+            to,
+            message: message(m),
+        };
+        self.record = inner.record.map(record).or(self.record.take());
+        self.messages
+            .extend(inner.messages.into_iter().map(outward));
+        self.disconnects.extend(inner.disconnects);
+        self.answers.extend(inner.answers);
+        self.events.extend(inner.events);
+        inner.changes
+    }
+
+    /// Makes the record durable, if there is one, and only then yields what may leave the node.
+    ///
+    /// # Errors
+    ///
+    /// That of the disk: nothing may leave, and the node must not go on.
+    pub fn commit<D: Disk>(self, disk: &mut D) -> io::Result<Outbox<P>> {
+        if let Some(record) = &self.record {
+            disk.replace(&storage::encode(record))?;
+        }
+        Ok(Outbox {
+            messages: self.messages,
+            disconnects: self.disconnects,
+            answers: self.answers,
+            events: self.events,
+        })
+    }
+}
+
+/// What may leave the node.
+#[derive(Debug)]
+pub struct Outbox<P: Protocol> {
+    /// To peers, in order.
+    pub messages: Vec<Envelope<P::Message>>,
+    /// Connections to end, after the messages.
+    pub disconnects: Vec<NodeId>,
+    /// To clients, in order.
+    pub answers: Vec<(RequestId, Answer)>,
+    /// To logs, traces and checkers, in order.
+    pub events: Vec<Event>,
+}
