@@ -318,6 +318,7 @@ impl Broadcast {
     }
 
     fn on_request(&mut self, now: Time, id: RequestId, request: Request, effects: &mut Effects) {
+        let is_read = matches!(request, Request::Get { .. } | Request::List(_));
         let outcome = match request {
             Request::Put { key, value } => self.put(key, value, effects),
             Request::Delete(selection) => self.delete(&selection, effects),
@@ -338,7 +339,17 @@ impl Broadcast {
             | Request::Live
             | Request::Fault(_) => unreachable!("the node answers these itself"),
         };
-        effects.answer(id, Answer::Reply(self.header(), outcome));
+        let served = is_read.then_some(Served::Local);
+        effects.answer(
+            id,
+            Answer::Reply(
+                Header {
+                    served,
+                    ..self.header()
+                },
+                outcome,
+            ),
+        );
     }
 
     /// The header of an answer about keys of this mode.
@@ -347,7 +358,7 @@ impl Broadcast {
             node: self.config.name.clone(),
             mode: Some(Mode::Broadcast),
             revision: Some(self.clock),
-            served: Some(Served::Local),
+            served: None,
         }
     }
 

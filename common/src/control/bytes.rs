@@ -26,6 +26,20 @@ pub struct TextBytes(Bytes);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base64Bytes(Bytes);
 
+impl TextBytes {
+    /// How many bytes these are.
+    pub fn byte_count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Base64Bytes {
+    /// How many bytes these are.
+    pub fn byte_count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// The two members for `value`: just one of them is there.
 pub fn split(value: Value) -> (Option<TextBytes>, Option<Base64Bytes>) {
     let bytes = Bytes::from(value);

@@ -1,0 +1,195 @@
+//! The command line, and what follows from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use common::identity::NodeName;
+use common::peer::hello::is_address;
+
+const AFTER_HELP: &str = "\
+Start-up is decided by the data directory, so a unit file never has to change: one that holds this \
+node resumes it, whatever --bootstrap or --join say; an empty one takes --bootstrap (a new cluster) \
+or --join (any member's address will do). Another node's, or one in use, is refused.
+
+Examples:
+  distdbd --node node1 --listen 127.0.0.1:7101 --bootstrap
+  distdbd --node node2 --listen 127.0.0.1:7102 --join 127.0.0.1:7101
+
+Files:
+  RUNTIME/NAME/control.sock   where distdbctl connects; newline-delimited JSON
+  RUNTIME/NAME/peer.addr      the peer address in use, where port 0 was asked for
+  DATA/node                   who this node is, and its peers
+  RUNTIME is --runtime-dir, else /run/distdb for root, else $XDG_RUNTIME_DIR/distdb.
+
+Signals:
+  SIGTERM, SIGINT   answer what is in flight, tell the peers, exit 0; a second one exits at once
+
+Exit codes:
+  0 ended as asked   70 disk failure, corruption or a bug   78 configuration";
+
+/// The daemon of distdb, a replicated key-value store: one for each node
+#[derive(Debug, Parser)]
+#[command(name = "distdbd", version, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The node's name: a letter or digit, then up to 62 letters, digits, '.', '_' or '-'
+    #[arg(long, env = "DISTDB_NODE", value_name = "NAME")]
+    pub(crate) node: NodeName,
+
+    /// Where to listen for peers; port 0 takes a free one and writes it to RUNTIME/NAME/peer.addr
+    #[arg(long, env = "DISTDB_LISTEN", value_name = "HOST:PORT")]
+    pub(crate) listen: String,
+
+    /// Found a new cluster of one node, if the data directory is empty
+    #[arg(long, env = "DISTDB_BOOTSTRAP", conflicts_with = "join")]
+    pub(crate) bootstrap: bool,
+
+    /// Join the cluster of any of these nodes, if the data directory is empty; tried until one
+    /// answers
+    #[arg(long, env = "DISTDB_JOIN", value_name = "ADDR", value_delimiter = ',', value_parser = address)]
+    pub(crate) join: Vec<String>,
+
+    /// Where peers reach this node, if not at --listen
+    #[arg(long, env = "DISTDB_ADVERTISE", value_name = "HOST:PORT", value_parser = address)]
+    pub(crate) advertise: Option<String>,
+
+    /// Where this node keeps who it is [default: $DISTDB_DATA_DIR/NAME, else
+    /// /var/lib/distdb/NAME for root, else $XDG_STATE_HOME/distdb/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Where sockets of nodes are [default: /run/distdb for root, else $XDG_RUNTIME_DIR/distdb]
+    #[arg(long, env = "DISTDB_RUNTIME_DIR", value_name = "DIR")]
+    pub(crate) runtime_dir: Option<PathBuf>,
+
+    /// How keys are replicated
+    #[arg(long, env = "DISTDB_MODE", value_enum, default_value_t = ModeArg::Broadcast)]
+    pub(crate) mode: ModeArg,
+
+    /// How often peers hear from this node
+    #[arg(long, env = "DISTDB_HEARTBEAT_INTERVAL", value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    pub(crate) heartbeat_interval: Duration,
+
+    /// After how much silence a peer is taken for dead; at least three heartbeat intervals
+    #[arg(long, env = "DISTDB_ELECTION_TIMEOUT", value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub(crate) election_timeout: Duration,
+
+    /// The mode of the control socket: who may write to it may do all
+    #[arg(long, env = "DISTDB_SOCKET_MODE", value_name = "OCTAL", default_value = "0660", value_parser = octal)]
+    pub(crate) socket_mode: u32,
+
+    /// The group of the control socket, by name or number
+    #[arg(long, env = "DISTDB_SOCKET_GROUP", value_name = "GROUP")]
+    pub(crate) socket_group: Option<String>,
+
+    /// How to log, on standard error
+    #[arg(long, env = "DISTDB_LOG", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log: LogFormat,
+
+    /// How much to log
+    #[arg(
+        long,
+        env = "DISTDB_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    pub(crate) log_level: tracing::Level,
+
+    /// Write what the core does to this file, one JSON object a line
+    #[arg(long, env = "DISTDB_TRACE", value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
+    /// Let clients make this node's links fail: for tests
+    #[arg(long, env = "DISTDB_ENABLE_FAULTS")]
+    pub(crate) enable_faults: bool,
+
+    /// Check flags and environment, start nothing, and exit 0 or 78
+    #[arg(long)]
+    pub(crate) check_config: bool,
+}
+
+/// How keys are replicated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeArg {
+    /// Stored here and sent to every connected peer; nothing is acknowledged
+    Broadcast,
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    if is_address(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("it takes HOST:PORT".to_owned())
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_millis(1)..=Duration::from_secs(3_600)).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("it takes 1ms to 1h".to_owned())
+    }
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        Ok(_) | Err(_) => Err("it takes an octal mode, such as 0660".to_owned()),
+    }
+}
+
+impl Args {
+    /// Checks what no single flag can tell.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.election_timeout >= self.heartbeat_interval * 3,
+            "--election-timeout {} is less than three times --heartbeat-interval {}",
+            humantime::format_duration(self.election_timeout),
+            humantime::format_duration(self.heartbeat_interval),
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    fn parse(flags: &[&str]) -> Result<Args, clap::Error> {
+        let always = ["distdbd", "--node", "node1", "--listen", "127.0.0.1:0"];
+        Args::try_parse_from(always.iter().chain(flags))
+    }
+
+    #[test]
+    fn what_can_not_be_meant_is_refused() {
+        for flags in [
+            ["--bootstrap", "--join=127.0.0.1:1"].as_slice(),
+            &["--join=nowhere"],
+            &["--mode=paxos"],
+            &["--heartbeat-interval=0s"],
+            &["--socket-mode=0999"],
+            &["--advertise=:1"],
+        ] {
+            assert!(parse(flags).is_err(), "{flags:?}");
+        }
+        let short = parse(&["--election-timeout=200ms"]).expect("each flag alone is fine");
+        assert!(short.check().is_err());
+    }
+}

@@ -1,0 +1,274 @@
+//! Faults of this node's own links, made on request (`--enable-faults`).
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::control::failure::{ErrorCode, Failure};
+use common::control::reply::{ActiveFault, Faults as FaultsReply};
+use common::control::request::{Direction, Fault, FaultKind};
+use common::identity::NodeName;
+
+/// The rules in force, shared by the tasks of all links.
+#[derive(Debug, Clone)]
+pub(crate) struct Faults {
+    rules: Option<Arc<Mutex<Vec<Rule>>>>,
+}
+
+/// One fault of one link, or of all.
+#[derive(Debug, Clone, PartialEq)]
+struct Rule {
+    effect: Effect,
+    peer: Option<NodeName>,
+    direction: Direction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Effect {
+    Partition,
+    Drop(f64),
+    Delay(Duration),
+    Duplicate(f64),
+}
+
+/// Which way a frame goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// From the peer.
+    In,
+    /// To the peer.
+    Out,
+}
+
+/// What becomes of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fate {
+    /// 0 if it is lost.
+    pub(crate) copies: u32,
+    /// How much later it is.
+    pub(crate) delay: Duration,
+}
+
+impl Fate {
+    const FAIR: Self = Self {
+        copies: 1,
+        delay: Duration::ZERO,
+    };
+}
+
+impl Faults {
+    pub(crate) fn new(enabled: bool) -> Self {
+        Self {
+            rules: enabled.then(Arc::default),
+        }
+    }
+
+    pub(crate) fn are_enabled(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// Whether there is any, so that frames must be looked at one by one.
+    pub(crate) fn are_active(&self) -> bool {
+        self.with_rules(|rules| !rules.is_empty()).unwrap_or(false)
+    }
+
+    fn with_rules<T>(&self, look: impl FnOnce(&mut Vec<Rule>) -> T) -> Option<T> {
+        let rules = self.rules.as_ref()?;
+        let mut rules = rules.lock().expect("no holder of the rules panics");
+        Some(look(&mut rules))
+    }
+
+    /// Whether no frame passes between this node and `peer` on one way at least, so that no
+    /// connection can be made.
+    pub(crate) fn is_cut_off(&self, peer: &NodeName) -> bool {
+        let cuts = |rule: &Rule| rule.effect == Effect::Partition && rule.concerns(peer);
+        self.with_rules(|rules| rules.iter().any(cuts))
+            .unwrap_or(false)
+    }
+
+    /// Throws the dice for one frame.
+    pub(crate) fn fate(&self, peer: &NodeName, way: Way) -> Fate {
+        let throw = |rules: &mut Vec<Rule>| {
+            let mut fate = Fate::FAIR;
+            for rule in rules
+                .iter()
+                .filter(|rule| rule.concerns(peer) && rule.works(way))
+            {
+                match rule.effect {
+                    Effect::Partition => fate.copies = 0,
+                    Effect::Drop(p) if rand::random_bool(p) => fate.copies = 0,
+                    Effect::Duplicate(p) if rand::random_bool(p) => fate.copies *= 2,
+                    Effect::Delay(delay) => fate.delay = delay,
+                    Effect::Drop(_) | Effect::Duplicate(_) => {}
+                }
+            }
+            fate
+        };
+        self.with_rules(throw).unwrap_or(Fate::FAIR)
+    }
+
+    /// Carries out a request, and tells what is in force then.
+    pub(crate) fn apply(
+        &self,
+        fault: Option<&Fault>,
+        is_member: impl Fn(&str) -> bool,
+    ) -> Result<FaultsReply, Failure> {
+        if !self.are_enabled() {
+            return Err(Failure::new(ErrorCode::Denied, "this node makes no faults")
+                .with_hint("start distdbd with --enable-faults"));
+        }
+        let peers = match fault {
+            Some(fault) => named(fault, is_member)?,
+            None => Vec::new(),
+        };
+        let faults = self.with_rules(|rules| {
+            for peer in peers {
+                set(rules, fault.expect("peers come of a fault"), peer);
+            }
+            rules.iter().map(Rule::shown).collect()
+        });
+        Ok(FaultsReply {
+            faults: faults.unwrap_or_default(),
+        })
+    }
+}
+
+/// The peers that a fault is about; `None` among them stands for all.
+fn named(
+    fault: &Fault,
+    is_member: impl Fn(&str) -> bool,
+) -> Result<Vec<Option<NodeName>>, Failure> {
+    if fault.kind == FaultKind::Isolate && !fault.peers.is_empty() {
+        return Err(Failure::bad_request(
+            "isolate takes no peers; partition does",
+        ));
+    }
+    if fault.peers.is_empty() {
+        return Ok(vec![None]);
+    }
+    let name = |text: &String| match text.parse() {
+        Ok(name) if is_member(text) => Ok(Some(name)),
+        Ok(_) | Err(_) => Err(
+            Failure::bad_request(format!("no other member is called {text:?}"))
+                .with_hint("distdbctl members lists them"),
+        ),
+    };
+    fault.peers.iter().map(name).collect()
+}
+
+fn set(rules: &mut Vec<Rule>, fault: &Fault, peer: Option<NodeName>) {
+    let effect = match fault.kind {
+        FaultKind::Heal => {
+            rules.retain(|rule| peer.is_some() && rule.peer != peer);
+            return;
+        }
+        FaultKind::Isolate | FaultKind::Partition => Effect::Partition,
+        FaultKind::Drop(probability) => Effect::Drop(probability),
+        FaultKind::Delay(delay) => Effect::Delay(delay),
+        FaultKind::Duplicate(probability) => Effect::Duplicate(probability),
+    };
+    let rule = Rule {
+        effect,
+        peer,
+        direction: fault.direction,
+    };
+    rules.retain(|other| !other.is_replaced_by(&rule));
+    rules.push(rule);
+}
+
+impl Rule {
+    fn concerns(&self, peer: &NodeName) -> bool {
+        self.peer.as_ref().is_none_or(|one| one == peer)
+    }
+
+    fn works(&self, way: Way) -> bool {
+        match self.direction {
+            Direction::Both => true,
+            Direction::In => way == Way::In,
+            Direction::Out => way == Way::Out,
+        }
+    }
+
+    fn is_replaced_by(&self, later: &Self) -> bool {
+        let same_kind =
+            std::mem::discriminant(&self.effect) == std::mem::discriminant(&later.effect);
+        let covers = later.direction == Direction::Both || later.direction == self.direction;
+        same_kind && covers && self.peer == later.peer
+    }
+
+    fn shown(&self) -> ActiveFault {
+        let (fault, amount) = match self.effect {
+            Effect::Partition => ("partition", None),
+            Effect::Drop(probability) => ("drop", Some(probability)),
+            Effect::Delay(delay) => ("delay", Some(delay.as_secs_f64() * 1_000.0)),
+            Effect::Duplicate(probability) => ("duplicate", Some(probability)),
+        };
+        ActiveFault {
+            fault: fault.to_owned(),
+            peer: self
+                .peer
+                .as_ref()
+                .map_or("*".to_owned(), ToString::to_string),
+            direction: self.direction,
+            amount,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(kind: FaultKind, peers: &[&str], direction: Direction) -> Fault {
+        Fault {
+            kind,
+            peers: peers.iter().map(ToString::to_string).collect(),
+            direction,
+        }
+    }
+
+    fn name(text: &str) -> NodeName {
+        text.parse().expect("a name")
+    }
+
+    #[test]
+    fn a_fault_works_on_its_peer_and_its_way_until_healed() {
+        let faults = Faults::new(true);
+        let cut = fault(FaultKind::Partition, &["b"], Direction::In);
+        faults.apply(Some(&cut), |_| true).expect("enabled");
+        assert_eq!(faults.fate(&name("b"), Way::In).copies, 0);
+        assert_eq!(faults.fate(&name("b"), Way::Out), Fate::FAIR);
+        assert_eq!(faults.fate(&name("c"), Way::In), Fate::FAIR);
+        assert!(faults.is_cut_off(&name("b")) && !faults.is_cut_off(&name("c")));
+        let heal = fault(FaultKind::Heal, &[], Direction::Both);
+        assert_eq!(
+            faults.apply(Some(&heal), |_| true).expect("enabled").faults,
+            []
+        );
+        assert!(!faults.are_active());
+    }
+
+    #[test]
+    fn the_later_of_a_kind_replaces_the_earlier() {
+        let faults = Faults::new(true);
+        for probability in [0.3, 1.0] {
+            let drop = fault(FaultKind::Drop(probability), &["b"], Direction::Both);
+            faults.apply(Some(&drop), |_| true).expect("enabled");
+        }
+        let active = faults.apply(None, |_| true).expect("enabled").faults;
+        assert_eq!(active.len(), 1);
+        assert_eq!(faults.fate(&name("b"), Way::Out).copies, 0);
+    }
+
+    #[test]
+    fn nobody_makes_faults_who_was_not_allowed_to() {
+        let denied = Faults::new(false)
+            .apply(None, |_| true)
+            .expect_err("not enabled");
+        assert_eq!(denied.code, ErrorCode::Denied);
+        let stranger = fault(FaultKind::Partition, &["x"], Direction::Both);
+        let refused = Faults::new(true)
+            .apply(Some(&stranger), |_| false)
+            .expect_err("unknown");
+        assert_eq!(refused.code, ErrorCode::BadRequest);
+    }
+}

@@ -1,0 +1,252 @@
+//! The daemon of distdb: it connects the core in `common` to sockets, a clock, a disk and
+//! signals.
+//!
+//! - [`driver`] is the loop around the core. Everything else hands it inputs over bounded
+//!   channels, and carries out what comes back.
+//! - [`control`] is the Unix socket for clients, [`peers`] the TCP port and the links.
+//! - [`place`] is where files are, [`process`] what systemd and shells see, [`witness`] logs and
+//!   traces, [`fault`] the failures that tests ask for.
+//!
+//! It is one thread: a hop to another costs as much as the work on a request, and a panic in the
+//! core ends the process, rather than leave it half alive.
+
+mod args;
+mod control;
+mod driver;
+mod fault;
+mod peers;
+mod place;
+mod process;
+mod witness;
+
+use std::net::SocketAddr;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::process::ExitCode;
+use std::{fs, io};
+
+use anyhow::{Context, anyhow};
+use clap::Parser;
+use common::broadcast;
+use common::config::Config;
+use common::identity::{ClusterId, NodeId};
+use common::node::{Node, Record};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::args::{Args, LogFormat, ModeArg};
+use crate::control::Control;
+use crate::control::clients::Clients;
+use crate::control::socket::{self, Access, Socket};
+use crate::driver::Driver;
+use crate::fault::Faults;
+use crate::peers::dial::Dialler;
+use crate::peers::{Peers, Shared, View, accept};
+use crate::place::DataDir;
+use crate::process::{EndSignals, Failure, Supervisor};
+use crate::witness::Witness;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Nobody reads the answer to --help if this fails.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 78 } else { 0 });
+        }
+    };
+    start_logging(&args);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| run(&args)));
+    let failure = match outcome {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure,
+        Err(_) => Failure::Broken(anyhow!("a bug in distdbd; the panic above says where")),
+    };
+    #[expect(
+        clippy::print_stderr,
+        reason = "the last word, for whoever started the daemon"
+    )]
+    {
+        eprintln!("distdbd: {:#}", failure.error());
+    }
+    failure.exit_code()
+}
+
+fn start_logging(args: &Args) {
+    let logs = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(args.log_level)
+        .with_target(false)
+        .with_ansi(false);
+    match args.log {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    args.check().map_err(Failure::Configuration)?;
+    let runtime_dir = place::runtime_dir(args).map_err(Failure::Configuration)?;
+    let runtime_dir = runtime_dir.join(args.node.as_str());
+    let data_dir = place::data_dir(args).map_err(Failure::Configuration)?;
+    let socket_path = runtime_dir.join("control.sock");
+    socket::check_path(&socket_path).map_err(Failure::Configuration)?;
+    let access = Access::new(args.socket_mode, args.socket_group.as_deref());
+    let access = access.map_err(Failure::Configuration)?;
+    if args.check_config {
+        return Ok(());
+    }
+    let (disk, record) = DataDir::open(data_dir, &args.node)?;
+    let record = first_record(args, record).map_err(Failure::Configuration)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")
+        .map_err(Failure::Broken)?;
+    runtime.block_on(async {
+        let peer_port = PeerPort::open(args, &runtime_dir)
+            .await
+            .map_err(Failure::Configuration)?;
+        // The control socket comes last: whoever finds it finds a node that answers.
+        let socket = Socket::bind(socket_path, &access).map_err(Failure::Configuration)?;
+        serve(args, disk, record, peer_port, socket).await
+    })
+}
+
+/// What the node goes on from: its own record, a new cluster's first, or none until it joins.
+fn first_record(args: &Args, record: Option<Record>) -> anyhow::Result<Option<Record>> {
+    if record.is_some() {
+        return Ok(record);
+    }
+    let node = &args.node;
+    match (args.bootstrap, args.join.as_slice()) {
+        (true, _) => {
+            let (id, cluster) = (NodeId(rand::random()), ClusterId(rand::random()));
+            let broadcast = broadcast::Record::bootstrap(id, node.clone(), cluster);
+            Ok(Some(Record { broadcast }))
+        }
+        (false, [_, ..]) => Ok(None),
+        (false, []) => {
+            let listen = &args.listen;
+            Err(anyhow!(
+                "the data directory is empty; found a cluster or join one:\n  \
+                 distdbd --node {node} --listen {listen} --bootstrap\n  \
+                 distdbd --node {node} --listen {listen} --join HOST:PORT"
+            ))
+        }
+    }
+}
+
+/// The port for peers, and the address that they are told.
+struct PeerPort {
+    listener: TcpListener,
+    address: String,
+}
+
+impl PeerPort {
+    async fn open(args: &Args, runtime_dir: &Path) -> anyhow::Result<Self> {
+        let shown = runtime_dir.display();
+        fs::create_dir_all(runtime_dir).with_context(|| format!("create {shown}"))?;
+        let listener = TcpListener::bind(&args.listen).await;
+        let listener = listener.with_context(|| format!("listen for peers at {}", args.listen))?;
+        let bound = listener.local_addr().context("read the address in use")?;
+        let address = advertised(args, bound)?;
+        let file = runtime_dir.join("peer.addr");
+        fs::write(&file, format!("{bound}\n"))
+            .with_context(|| format!("write {}", file.display()))?;
+        Ok(Self { listener, address })
+    }
+}
+
+fn advertised(args: &Args, bound: SocketAddr) -> anyhow::Result<String> {
+    if let Some(address) = &args.advertise {
+        return Ok(address.clone());
+    }
+    anyhow::ensure!(
+        !bound.ip().is_unspecified(),
+        "--listen {} is every address of this machine; --advertise HOST:PORT tells peers which",
+        args.listen,
+    );
+    Ok(bound.to_string())
+}
+
+async fn serve(
+    args: &Args,
+    disk: DataDir,
+    record: Option<Record>,
+    peer_port: PeerPort,
+    (socket, clients_listener): (Socket, tokio::net::UnixListener),
+) -> Result<(), Failure> {
+    let ModeArg::Broadcast = args.mode;
+    let config = Config {
+        node: record
+            .as_ref()
+            .map_or_else(|| NodeId(rand::random()), |r| r.broadcast.node),
+        name: args.node.clone(),
+        address: peer_port.address,
+        heartbeat_interval: args.heartbeat_interval,
+        election_timeout: args.election_timeout,
+    };
+    let signals = EndSignals::listen()
+        .context("listen for signals")
+        .map_err(Failure::Broken)?;
+    let witness = Witness::new(args.node.clone(), args.trace.as_deref())
+        .context("create the trace file")
+        .map_err(Failure::Configuration)?;
+    let node = Node::recover(config, record);
+    let faults = Faults::new(args.enable_faults);
+    let view = View {
+        hello: node.hello(),
+        members: std::collections::BTreeMap::new(),
+    };
+    let (view, view_receiver) = watch::channel(view);
+    let (shared, peer_inputs, dial_events) = Shared::new(view_receiver, faults.clone());
+    tokio::spawn(accept::accept(peer_port.listener, shared.clone()));
+    tokio::spawn(Dialler::new(shared.clone(), args.join.clone(), dial_events).run());
+    let (inputs, client_inputs) = mpsc::channel(control::INPUTS_MAX);
+    let (stop, client_writers) = (CancellationToken::new(), TaskTracker::new());
+    let control = Control {
+        listener: clients_listener,
+        node: args.node.clone(),
+        inputs,
+        stop: stop.clone(),
+        writers: client_writers.clone(),
+    };
+    tokio::spawn(control.accept(control::clients_max(raise_descriptor_limit())));
+    let driver = Driver {
+        node,
+        disk,
+        origin: Instant::now(),
+        clients: Clients::default(),
+        client_inputs,
+        drained: shared.drained.clone(),
+        peers: Peers::new(shared),
+        peer_inputs,
+        view,
+        faults,
+        socket: Some(socket),
+        stop,
+        client_writers,
+        supervisor: Supervisor::default(),
+        witness,
+    };
+    let ended = driver.run(signals).await;
+    ended
+        .context("a write failed, so this node must not speak")
+        .map_err(Failure::Broken)
+}
+
+/// As many descriptors as the process may have, for clients.
+fn raise_descriptor_limit() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return 1_024;
+    };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    }
+}

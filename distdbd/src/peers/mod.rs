@@ -1,0 +1,186 @@
+//! The links to peers: who is connected, and what is on its way to them.
+//!
+//! ```text
+//!  dial.rs ──┐ handshake.rs                 ┌─▶ reader ──▶ PeerInput ──▶ driver
+//!            ├──────────────▶ link.rs (TCP) ┤
+//!  accept.rs ┘                              └─◀ writer ◀── Bytes ◀────── Peers::send
+//! ```
+
+pub(crate) mod accept;
+pub(crate) mod dial;
+mod handshake;
+pub(crate) mod link;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::identity::NodeId;
+use common::node::Message;
+use common::peer::frame;
+use common::peer::hello::Hello;
+use common::protocol::{Envelope, Recipients};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::fault::{Faults, Way};
+use crate::peers::dial::DialEvent;
+use crate::peers::link::Link;
+
+/// Above this many bytes on their way to one peer, clients are not read: better they wait than
+/// that the peer loses writes. A peer that takes nothing is cut off after an election timeout.
+const QUEUED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Batches of peers' messages that wait for the driver. Behind it TCP holds the peers back.
+const INPUTS_MAX: usize = 64;
+
+/// What peers make happen.
+#[derive(Debug)]
+pub(crate) enum PeerInput {
+    /// A peer has passed the handshake.
+    Up { hello: Box<Hello>, link: Link },
+    /// It has sent messages.
+    Messages {
+        from: NodeId,
+        serial: u64,
+        messages: Vec<Message>,
+    },
+    /// Its connection has ended.
+    Down { from: NodeId, serial: u64 },
+}
+
+/// What the tasks around the links must know of the node; published anew when it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    /// What this node says of itself.
+    pub(crate) hello: Hello,
+    /// Whom to be connected with, and where.
+    pub(crate) members: BTreeMap<NodeId, String>,
+}
+
+/// What the tasks around the links share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) view: watch::Receiver<View>,
+    pub(crate) inputs: mpsc::Sender<PeerInput>,
+    pub(crate) dial: mpsc::UnboundedSender<DialEvent>,
+    pub(crate) faults: Faults,
+    /// Told when a link has room again.
+    pub(crate) drained: Arc<Notify>,
+    pub(crate) writers: TaskTracker,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        view: watch::Receiver<View>,
+        faults: Faults,
+    ) -> (
+        Self,
+        mpsc::Receiver<PeerInput>,
+        mpsc::UnboundedReceiver<DialEvent>,
+    ) {
+        let (inputs, inputs_receiver) = mpsc::channel(INPUTS_MAX);
+        let (dial, dial_receiver) = mpsc::unbounded_channel();
+        let (drained, writers) = (Arc::default(), TaskTracker::new());
+        (
+            Self {
+                view,
+                inputs,
+                dial,
+                faults,
+                drained,
+                writers,
+            },
+            inputs_receiver,
+            dial_receiver,
+        )
+    }
+}
+
+/// The links, as the driver has them.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    links: BTreeMap<NodeId, Link>,
+    shared: Shared,
+}
+
+impl Peers {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            links: BTreeMap::new(),
+            shared,
+        }
+    }
+
+    /// Takes a link. Tells whether the peer had one, which has ended: it has connected anew.
+    pub(crate) fn connect(&mut self, hello: &Hello, link: Link) -> bool {
+        self.dialler(DialEvent::Linked(hello.node, hello.incarnation));
+        self.links.insert(hello.node, link).is_some()
+    }
+
+    /// Ends a link, if there is one.
+    pub(crate) fn disconnect(&mut self, peer: NodeId) {
+        if self.links.remove(&peer).is_some() {
+            self.dialler(DialEvent::Unlinked(peer));
+        }
+    }
+
+    /// Whether `serial` is the link that `peer` has, and not one that it had.
+    pub(crate) fn is_current(&self, peer: NodeId, serial: u64) -> bool {
+        self.links
+            .get(&peer)
+            .is_some_and(|link| link.serial == serial)
+    }
+
+    fn dialler(&self, event: DialEvent) {
+        // It is gone only while the process ends.
+        let _ = self.shared.dial.send(event);
+    }
+
+    /// Sends `messages`, each encoded once. Those that follow each other to the same peers go as
+    /// one piece.
+    pub(crate) fn send(&self, messages: Vec<Envelope<Message>>) {
+        let one_by_one = self.shared.faults.are_active();
+        let mut piece = Vec::new();
+        let mut messages = messages.into_iter().peekable();
+        while let Some(Envelope { to, message }) = messages.next() {
+            frame::encode(&message, &mut piece);
+            let goes_on = messages.peek().is_some_and(|next| next.to == to);
+            if one_by_one || !goes_on || piece.len() >= PIECE_BYTES_MAX {
+                self.send_piece(&to, Bytes::from(std::mem::take(&mut piece)));
+            }
+        }
+    }
+
+    fn send_piece(&self, to: &Recipients, piece: Bytes) {
+        for peer in to.as_slice() {
+            let Some(link) = self.links.get(peer) else {
+                continue;
+            };
+            let fate = self.shared.faults.fate(&link.name, Way::Out);
+            for _ in 0..fate.copies {
+                link.send(piece.clone(), fate.delay);
+            }
+        }
+    }
+
+    /// Whether a peer has so much on its way that clients must wait.
+    pub(crate) fn are_congested(&self) -> bool {
+        self.links
+            .values()
+            .any(|link| link.queued_bytes() > QUEUED_BYTES_MAX)
+    }
+
+    /// Lets what is on its way leave.
+    pub(crate) async fn finish(mut self) {
+        for link in self.links.values_mut() {
+            link.finish();
+        }
+        self.links.clear();
+        self.shared.writers.close();
+        self.shared.writers.wait().await;
+    }
+}
+
+/// A piece that is larger would hold up the ones behind it.
+const PIECE_BYTES_MAX: usize = 256 * 1024;
