@@ -35,19 +35,12 @@ impl TryFrom<Arc<str>> for NodeName {
     type Error = NodeNameError;
 
     fn try_from(text: Arc<str>) -> Result<Self, NodeNameError> {
-        let first = text
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let rest = text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let rest = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
         if first && rest && text.len() <= NAME_BYTES_MAX {
             Ok(Self(text))
         } else {
-            Err(NodeNameError(
-                text.chars().take(NAME_BYTES_MAX + 1).collect(),
-            ))
+            Err(NodeNameError(text.chars().take(NAME_BYTES_MAX + 1).collect()))
         }
     }
 }
@@ -152,17 +145,7 @@ mod tests {
 
     #[test]
     fn names_that_could_leave_a_directory_are_refused() {
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "-a",
-            "a b",
-            "ä",
-            "a\0",
-            &"x".repeat(64),
-        ] {
+        for bad in ["", ".", "..", "a/b", "-a", "a b", "ä", "a\0", &"x".repeat(64)] {
             assert!(bad.parse::<NodeName>().is_err(), "{bad:?}");
         }
         for good in ["a", "node1", "0.b_c-d", &"x".repeat(63)] {

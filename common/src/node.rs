@@ -62,17 +62,13 @@ impl Protocol for Node {
     fn step(&mut self, now: Time, input: Input<Message>, effects: &mut Effects<Self>) {
         match input {
             Input::Request { id, call } => self.on_request(now, id, call, effects),
-            Input::Message {
-                from,
-                message: Message::Broadcast(message),
-            } => {
+            Input::Message { from, message: Message::Broadcast(message) } => {
                 self.step_broadcast(now, Input::Message { from, message }, effects);
             }
             Input::Tick => {
                 self.step_broadcast(now, Input::Tick, effects);
                 let revision = self.broadcast.revision();
-                self.watches
-                    .tick(now, revision, |to, answer| effects.answer(to, answer));
+                self.watches.tick(now, revision, |to, answer| effects.answer(to, answer));
             }
             Input::Abandoned(request) => {
                 self.watches.forget(request);
@@ -80,8 +76,7 @@ impl Protocol for Node {
             }
             Input::Closed { connection } => {
                 self.watches.forget_connection(connection);
-                self.waits
-                    .retain(|request, _| request.connection != connection);
+                self.waits.retain(|request, _| request.connection != connection);
             }
             Input::Stop => self.on_stop(now, effects),
             Input::Start => self.step_broadcast(now, Input::Start, effects),
@@ -93,10 +88,7 @@ impl Protocol for Node {
 
     fn deadline(&self) -> Option<Time> {
         let waits = self.waits.values().filter_map(|wait| wait.deadline).min();
-        [self.broadcast.deadline(), self.watches.deadline(), waits]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.broadcast.deadline(), self.watches.deadline(), waits].into_iter().flatten().min()
     }
 }
 
@@ -104,12 +96,7 @@ impl Node {
     /// The node that `record` tells of; without one, a node that has yet to join.
     pub fn recover(config: Config, record: Option<Record>) -> Self {
         let broadcast = Broadcast::recover(config.clone(), record.map(|record| record.broadcast));
-        Self {
-            config,
-            broadcast,
-            watches: Watches::default(),
-            waits: BTreeMap::new(),
-        }
+        Self { config, broadcast, watches: Watches::default(), waits: BTreeMap::new() }
     }
 
     /// What this node says of itself to a peer.
@@ -134,10 +121,7 @@ impl Node {
 
     /// How many members serve, as far as this node knows, and how many there are.
     pub fn members_up(&self) -> (usize, usize) {
-        (
-            self.broadcast.members_up(),
-            self.other_members().count() + 1,
-        )
+        (self.broadcast.members_up(), self.other_members().count() + 1)
     }
 
     /// The keys in broadcast mode.
@@ -156,8 +140,7 @@ impl Node {
             self.broadcast.step(now, input, e);
         });
         for change in &changes {
-            self.watches
-                .publish(change, |to, answer| effects.answer(to, answer));
+            self.watches.publish(change, |to, answer| effects.answer(to, answer));
         }
     }
 
@@ -166,18 +149,8 @@ impl Node {
             Request::Hello => Ok(self.greet()),
             Request::Live => Ok(self.live()),
             Request::Cancel { target } => Ok(self.cancel(id.connection, &target, effects)),
-            Request::Watch {
-                selection,
-                from,
-                previous,
-                progress,
-            } => {
-                let watch = Watch {
-                    id: call.id,
-                    selection,
-                    previous,
-                    progress,
-                };
+            Request::Watch { selection, from, previous, progress } => {
+                let watch = Watch { id: call.id, selection, previous, progress };
                 self.watch(now, id, watch, from)
             }
             Request::Wait(condition) => {
@@ -205,12 +178,7 @@ impl Node {
 
     /// The header of an answer that is about no keys.
     pub fn header(&self) -> Header {
-        Header {
-            node: self.config.name.clone(),
-            mode: None,
-            revision: None,
-            served: None,
-        }
+        Header { node: self.config.name.clone(), mode: None, revision: None, served: None }
     }
 
     fn greet(&self) -> Reply {
@@ -232,10 +200,7 @@ impl Node {
     }
 
     fn live(&self) -> Reply {
-        Reply::Check(Check {
-            ok: true,
-            reason: format!("{} answers", self.config.name),
-        })
+        Reply::Check(Check { ok: true, reason: format!("{} answers", self.config.name) })
     }
 
     fn watch(
@@ -275,19 +240,10 @@ impl Node {
             return Some(Err(Failure::new(ErrorCode::ModeMismatch, message)));
         }
         if self.holds(&condition) {
-            return Some(Ok(Reply::Wait(Waited {
-                became: condition.to_string(),
-            })));
+            return Some(Ok(Reply::Wait(Waited { became: condition.to_string() })));
         }
         let deadline = timeout.map(|timeout| now + timeout);
-        self.waits.insert(
-            request,
-            Wait {
-                id,
-                condition,
-                deadline,
-            },
-        );
+        self.waits.insert(request, Wait { id, condition, deadline });
         None
     }
 
@@ -318,9 +274,7 @@ impl Node {
             })
         };
         let waits = self.waits.iter();
-        let over: Vec<_> = waits
-            .filter_map(|(id, w)| Some((*id, outcome_of(w)?)))
-            .collect();
+        let over: Vec<_> = waits.filter_map(|(id, w)| Some((*id, outcome_of(w)?))).collect();
         for (id, outcome) in over {
             self.waits.remove(&id);
             effects.answer(id, Answer::Reply(self.header(), outcome));
@@ -342,9 +296,7 @@ impl Node {
             let failure = Failure::new(ErrorCode::Timeout, "the wait was cancelled");
             effects.answer(request, Answer::Reply(self.header(), Err(failure)));
         }
-        Reply::Cancel(Cancelled {
-            cancelled: found.is_some(),
-        })
+        Reply::Cancel(Cancelled { cancelled: found.is_some() })
     }
 
     fn end_watch(

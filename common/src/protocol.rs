@@ -158,19 +158,13 @@ impl<P: Protocol> Effects<P> {
 
     /// Sends `message` to one connected peer.
     pub fn send(&mut self, to: NodeId, message: P::Message) {
-        self.messages.push(Envelope {
-            to: Recipients::One(to),
-            message,
-        });
+        self.messages.push(Envelope { to: Recipients::One(to), message });
     }
 
     /// Sends `message` to each of `to`; it is encoded once.
     pub fn send_each(&mut self, to: &Arc<[NodeId]>, message: P::Message) {
         if !to.is_empty() {
-            self.messages.push(Envelope {
-                to: Recipients::Each(Arc::clone(to)),
-                message,
-            });
+            self.messages.push(Envelope { to: Recipients::Each(Arc::clone(to)), message });
         }
     }
 
@@ -204,13 +198,9 @@ impl<P: Protocol> Effects<P> {
     ) -> Vec<Change> {
         let mut inner = Effects::<Q>::default();
         step(&mut inner);
-        let outward = |Envelope { to, message: m }| Envelope {
-            to,
-            message: message(m),
-        };
+        let outward = |Envelope { to, message: m }| Envelope { to, message: message(m) };
         self.record = inner.record.map(record).or(self.record.take());
-        self.messages
-            .extend(inner.messages.into_iter().map(outward));
+        self.messages.extend(inner.messages.into_iter().map(outward));
         self.disconnects.extend(inner.disconnects);
         self.answers.extend(inner.answers);
         self.events.extend(inner.events);

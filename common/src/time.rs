@@ -32,9 +32,7 @@ pub struct Timers<T: Ord> {
 
 impl<T: Ord + Copy> Default for Timers<T> {
     fn default() -> Self {
-        Self {
-            due: BTreeMap::new(),
-        }
+        Self { due: BTreeMap::new() }
     }
 }
 
@@ -56,11 +54,7 @@ impl<T: Ord + Copy> Timers<T> {
 
     /// Takes one that is due, the earliest first.
     pub fn take_due(&mut self, now: Time) -> Option<T> {
-        let (timer, at) = self
-            .due
-            .iter()
-            .min_by_key(|(_, at)| **at)
-            .map(|(t, at)| (*t, *at))?;
+        let (timer, at) = self.due.iter().min_by_key(|(_, at)| **at).map(|(t, at)| (*t, *at))?;
         (at <= now).then(|| {
             self.due.remove(&timer);
             timer

@@ -87,12 +87,7 @@ pub(crate) struct Args {
     pub(crate) log: LogFormat,
 
     /// How much to log
-    #[arg(
-        long,
-        env = "DISTDB_LOG_LEVEL",
-        value_name = "LEVEL",
-        default_value = "info"
-    )]
+    #[arg(long, env = "DISTDB_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: tracing::Level,
 
     /// Write what the core does to this file, one JSON object a line
@@ -125,11 +120,7 @@ pub(crate) enum LogFormat {
 }
 
 fn address(text: &str) -> Result<String, String> {
-    if is_address(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("it takes HOST:PORT".to_owned())
-    }
+    if is_address(text) { Ok(text.to_owned()) } else { Err("it takes HOST:PORT".to_owned()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

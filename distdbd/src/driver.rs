@@ -87,10 +87,7 @@ impl Driver {
             }
             self.drain(&mut effects)?;
             // Under load the alarm is never waited for, and heartbeats are due all the same.
-            let is_due = self
-                .node
-                .deadline()
-                .is_some_and(|deadline| deadline <= self.now());
+            let is_due = self.node.deadline().is_some_and(|deadline| deadline <= self.now());
             if is_due {
                 self.node.step(self.now(), Input::Tick, &mut effects);
             }
@@ -156,15 +153,10 @@ impl Driver {
                 }
                 self.node.step(now, Input::PeerUp(hello), effects);
             }
-            PeerInput::Messages {
-                from,
-                serial,
-                messages,
-            } => {
+            PeerInput::Messages { from, serial, messages } => {
                 if self.peers.is_current(from, serial) {
                     for message in messages {
-                        self.node
-                            .step(now, Input::Message { from, message }, effects);
+                        self.node.step(now, Input::Message { from, message }, effects);
                     }
                 }
             }
@@ -187,8 +179,7 @@ impl Driver {
             }
             ClientInput::Closed { connection } => {
                 self.clients.close(connection);
-                self.node
-                    .step(self.now(), Input::Closed { connection }, effects);
+                self.node.step(self.now(), Input::Closed { connection }, effects);
             }
         }
     }
@@ -196,30 +187,18 @@ impl Driver {
     /// Faults are the links' matter; all else is the core's.
     fn on_request(&mut self, id: RequestId, call: Call, effects: &mut Effects<Node>) {
         if let Request::Fault(fault) = &call.request {
-            let is_member = |name: &str| {
-                self.node
-                    .other_members()
-                    .any(|member| member.name.as_str() == name)
-            };
-            let outcome = self
-                .faults
-                .apply(fault.as_ref(), is_member)
-                .map(Reply::Fault);
+            let is_member =
+                |name: &str| self.node.other_members().any(|member| member.name.as_str() == name);
+            let outcome = self.faults.apply(fault.as_ref(), is_member).map(Reply::Fault);
             effects.answer(id, Answer::Reply(self.node.header(), outcome));
         } else {
-            self.node
-                .step(self.now(), Input::Request { id, call }, effects);
+            self.node.step(self.now(), Input::Request { id, call }, effects);
         }
     }
 
     /// Makes durable, then delivers. Tells whether there is news to report.
     fn commit(&mut self, effects: Effects<Node>) -> io::Result<bool> {
-        let Outbox {
-            messages,
-            disconnects,
-            answers,
-            events,
-        } = effects.commit(&mut self.disk)?;
+        let Outbox { messages, disconnects, answers, events } = effects.commit(&mut self.disk)?;
         self.peers.send(messages);
         for peer in disconnects {
             self.peers.disconnect(peer);
@@ -239,29 +218,20 @@ impl Driver {
         }
         if let Some(ended) = self.clients.answer(request, answer) {
             let mut effects = Effects::default();
-            self.node
-                .step(self.now(), Input::Abandoned(ended), &mut effects);
+            self.node.step(self.now(), Input::Abandoned(ended), &mut effects);
         }
     }
 
     /// Tells the tasks around the links, and systemd, what has become of the node.
     fn report(&mut self) {
-        let members = self
-            .node
-            .other_members()
-            .map(|m| (m.id, m.address.clone()))
-            .collect();
-        let current = View {
-            hello: self.node.hello(),
-            members,
-        };
+        let members = self.node.other_members().map(|m| (m.id, m.address.clone())).collect();
+        let current = View { hello: self.node.hello(), members };
         self.view.send_if_modified(|view| {
             let is_other = *view != current;
             *view = current;
             is_other
         });
-        self.supervisor
-            .status(self.node.is_ready(), self.node.members_up());
+        self.supervisor.status(self.node.is_ready(), self.node.members_up());
     }
 
     /// Answers what is in flight, tells those who wait, and lets all of it leave.

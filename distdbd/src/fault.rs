@@ -49,17 +49,12 @@ pub(crate) struct Fate {
 }
 
 impl Fate {
-    const FAIR: Self = Self {
-        copies: 1,
-        delay: Duration::ZERO,
-    };
+    const FAIR: Self = Self { copies: 1, delay: Duration::ZERO };
 }
 
 impl Faults {
     pub(crate) fn new(enabled: bool) -> Self {
-        Self {
-            rules: enabled.then(Arc::default),
-        }
+        Self { rules: enabled.then(Arc::default) }
     }
 
     pub(crate) fn are_enabled(&self) -> bool {
@@ -81,18 +76,14 @@ impl Faults {
     /// connection can be made.
     pub(crate) fn is_cut_off(&self, peer: &NodeName) -> bool {
         let cuts = |rule: &Rule| rule.effect == Effect::Partition && rule.concerns(peer);
-        self.with_rules(|rules| rules.iter().any(cuts))
-            .unwrap_or(false)
+        self.with_rules(|rules| rules.iter().any(cuts)).unwrap_or(false)
     }
 
     /// Throws the dice for one frame.
     pub(crate) fn fate(&self, peer: &NodeName, way: Way) -> Fate {
         let throw = |rules: &mut Vec<Rule>| {
             let mut fate = Fate::FAIR;
-            for rule in rules
-                .iter()
-                .filter(|rule| rule.concerns(peer) && rule.works(way))
-            {
+            for rule in rules.iter().filter(|rule| rule.concerns(peer) && rule.works(way)) {
                 match rule.effect {
                     Effect::Partition => fate.copies = 0,
                     Effect::Drop(p) if rand::random_bool(p) => fate.copies = 0,
@@ -126,9 +117,7 @@ impl Faults {
             }
             rules.iter().map(Rule::shown).collect()
         });
-        Ok(FaultsReply {
-            faults: faults.unwrap_or_default(),
-        })
+        Ok(FaultsReply { faults: faults.unwrap_or_default() })
     }
 }
 
@@ -138,19 +127,15 @@ fn named(
     is_member: impl Fn(&str) -> bool,
 ) -> Result<Vec<Option<NodeName>>, Failure> {
     if fault.kind == FaultKind::Isolate && !fault.peers.is_empty() {
-        return Err(Failure::bad_request(
-            "isolate takes no peers; partition does",
-        ));
+        return Err(Failure::bad_request("isolate takes no peers; partition does"));
     }
     if fault.peers.is_empty() {
         return Ok(vec![None]);
     }
     let name = |text: &String| match text.parse() {
         Ok(name) if is_member(text) => Ok(Some(name)),
-        Ok(_) | Err(_) => Err(
-            Failure::bad_request(format!("no other member is called {text:?}"))
-                .with_hint("distdbctl members lists them"),
-        ),
+        Ok(_) | Err(_) => Err(Failure::bad_request(format!("no other member is called {text:?}"))
+            .with_hint("distdbctl members lists them")),
     };
     fault.peers.iter().map(name).collect()
 }
@@ -166,11 +151,7 @@ fn set(rules: &mut Vec<Rule>, fault: &Fault, peer: Option<NodeName>) {
         FaultKind::Delay(delay) => Effect::Delay(delay),
         FaultKind::Duplicate(probability) => Effect::Duplicate(probability),
     };
-    let rule = Rule {
-        effect,
-        peer,
-        direction: fault.direction,
-    };
+    let rule = Rule { effect, peer, direction: fault.direction };
     rules.retain(|other| !other.is_replaced_by(&rule));
     rules.push(rule);
 }
@@ -204,10 +185,7 @@ impl Rule {
         };
         ActiveFault {
             fault: fault.to_owned(),
-            peer: self
-                .peer
-                .as_ref()
-                .map_or("*".to_owned(), ToString::to_string),
+            peer: self.peer.as_ref().map_or("*".to_owned(), ToString::to_string),
             direction: self.direction,
             amount,
         }
@@ -219,11 +197,7 @@ mod tests {
     use super::*;
 
     fn fault(kind: FaultKind, peers: &[&str], direction: Direction) -> Fault {
-        Fault {
-            kind,
-            peers: peers.iter().map(ToString::to_string).collect(),
-            direction,
-        }
+        Fault { kind, peers: peers.iter().map(ToString::to_string).collect(), direction }
     }
 
     fn name(text: &str) -> NodeName {
@@ -240,10 +214,7 @@ mod tests {
         assert_eq!(faults.fate(&name("c"), Way::In), Fate::FAIR);
         assert!(faults.is_cut_off(&name("b")) && !faults.is_cut_off(&name("c")));
         let heal = fault(FaultKind::Heal, &[], Direction::Both);
-        assert_eq!(
-            faults.apply(Some(&heal), |_| true).expect("enabled").faults,
-            []
-        );
+        assert_eq!(faults.apply(Some(&heal), |_| true).expect("enabled").faults, []);
         assert!(!faults.are_active());
     }
 
@@ -261,14 +232,10 @@ mod tests {
 
     #[test]
     fn nobody_makes_faults_who_was_not_allowed_to() {
-        let denied = Faults::new(false)
-            .apply(None, |_| true)
-            .expect_err("not enabled");
+        let denied = Faults::new(false).apply(None, |_| true).expect_err("not enabled");
         assert_eq!(denied.code, ErrorCode::Denied);
         let stranger = fault(FaultKind::Partition, &["x"], Direction::Both);
-        let refused = Faults::new(true)
-            .apply(Some(&stranger), |_| false)
-            .expect_err("unknown");
+        let refused = Faults::new(true).apply(Some(&stranger), |_| false).expect_err("unknown");
         assert_eq!(refused.code, ErrorCode::BadRequest);
     }
 }

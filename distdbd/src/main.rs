@@ -66,10 +66,7 @@ fn main() -> ExitCode {
         Ok(Err(failure)) => failure,
         Err(_) => Failure::Broken(anyhow!("a bug in distdbd; the panic above says where")),
     };
-    #[expect(
-        clippy::print_stderr,
-        reason = "the last word, for whoever started the daemon"
-    )]
+    #[expect(clippy::print_stderr, reason = "the last word, for whoever started the daemon")]
     {
         eprintln!("distdbd: {:#}", failure.error());
     }
@@ -108,9 +105,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         .context("start the runtime")
         .map_err(Failure::Broken)?;
     runtime.block_on(async {
-        let peer_port = PeerPort::open(args, &runtime_dir)
-            .await
-            .map_err(Failure::Configuration)?;
+        let peer_port = PeerPort::open(args, &runtime_dir).await.map_err(Failure::Configuration)?;
         // The control socket comes last: whoever finds it finds a node that answers.
         let socket = Socket::bind(socket_path, &access).map_err(Failure::Configuration)?;
         serve(args, disk, record, peer_port, socket).await
@@ -183,26 +178,19 @@ async fn serve(
 ) -> Result<(), Failure> {
     let ModeArg::Broadcast = args.mode;
     let config = Config {
-        node: record
-            .as_ref()
-            .map_or_else(|| NodeId(rand::random()), |r| r.broadcast.node),
+        node: record.as_ref().map_or_else(|| NodeId(rand::random()), |r| r.broadcast.node),
         name: args.node.clone(),
         address: peer_port.address,
         heartbeat_interval: args.heartbeat_interval,
         election_timeout: args.election_timeout,
     };
-    let signals = EndSignals::listen()
-        .context("listen for signals")
-        .map_err(Failure::Broken)?;
+    let signals = EndSignals::listen().context("listen for signals").map_err(Failure::Broken)?;
     let witness = Witness::new(args.node.clone(), args.trace.as_deref())
         .context("create the trace file")
         .map_err(Failure::Configuration)?;
     let node = Node::recover(config, record);
     let faults = Faults::new(args.enable_faults);
-    let view = View {
-        hello: node.hello(),
-        members: std::collections::BTreeMap::new(),
-    };
+    let view = View { hello: node.hello(), members: std::collections::BTreeMap::new() };
     let (view, view_receiver) = watch::channel(view);
     let (shared, peer_inputs, dial_events) = Shared::new(view_receiver, faults.clone());
     tokio::spawn(accept::accept(peer_port.listener, shared.clone()));
@@ -235,9 +223,7 @@ async fn serve(
         witness,
     };
     let ended = driver.run(signals).await;
-    ended
-        .context("a write failed, so this node must not speak")
-        .map_err(Failure::Broken)
+    ended.context("a write failed, so this node must not speak").map_err(Failure::Broken)
 }
 
 /// As many descriptors as the process may have, for clients.

@@ -32,11 +32,7 @@ pub(crate) fn data_dir(args: &Args) -> anyhow::Result<PathBuf> {
     if let Some(dir) = &args.data_dir {
         return Ok(dir.clone());
     }
-    let set = |name| {
-        env::var_os(name)
-            .filter(|dir| !dir.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let base = if let Some(base) = set("DISTDB_DATA_DIR") {
         base
     } else if nix::unistd::geteuid().is_root() {
@@ -88,12 +84,7 @@ fn take(path: &Path) -> anyhow::Result<File> {
         .create(path)
         .with_context(|| format!("create the data directory {shown}"))?;
     let file = path.join(LOCK);
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&file);
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file);
     let lock = lock.with_context(|| format!("open {}", file.display()))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
@@ -166,8 +157,7 @@ mod tests {
         let path = dir.path().join("a/b");
         let (mut data, found) = open(&path, "node1").expect("empty");
         assert_eq!(found, None);
-        data.replace(&storage::encode(&record("node1")))
-            .expect("written");
+        data.replace(&storage::encode(&record("node1"))).expect("written");
         drop(data);
         let (_, found) = open(&path, "node1").expect("its own");
         assert_eq!(found, Some(record("node1")));
@@ -178,10 +168,7 @@ mod tests {
     fn a_directory_in_use_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         let _held = open(dir.path(), "node1").expect("empty");
-        assert!(matches!(
-            open(dir.path(), "node1"),
-            Err(Failure::Configuration(_))
-        ));
+        assert!(matches!(open(dir.path(), "node1"), Err(Failure::Configuration(_))));
     }
 
     #[test]
@@ -190,20 +177,14 @@ mod tests {
         let file = dir.path().join(RECORD);
         let bytes = storage::encode(&record("node1"));
         fs::write(&file, &bytes).expect("written");
-        assert!(matches!(
-            open(dir.path(), "node2"),
-            Err(Failure::Configuration(_))
-        ));
+        assert!(matches!(open(dir.path(), "node2"), Err(Failure::Configuration(_))));
         let mut damaged = bytes.clone();
         damaged[20] ^= 1;
         fs::write(&file, &damaged).expect("written");
         assert!(matches!(open(dir.path(), "node1"), Err(Failure::Broken(_))));
         let later = [b"distdb\0\x09", &bytes[8..]].concat();
         fs::write(&file, &later).expect("written");
-        assert!(matches!(
-            open(dir.path(), "node1"),
-            Err(Failure::Configuration(_))
-        ));
+        assert!(matches!(open(dir.path(), "node1"), Err(Failure::Configuration(_))));
         assert_eq!(fs::read(&file).expect("there"), later);
     }
 }

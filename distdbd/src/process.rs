@@ -39,10 +39,7 @@ impl EndSignals {
     pub(crate) fn listen() -> std::io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self {
-            terminate,
-            interrupt,
-        })
+        Ok(Self { terminate, interrupt })
     }
 
     /// The next one's name.
@@ -69,14 +66,8 @@ impl Supervisor {
     /// The state, if it is another than before.
     pub(crate) fn status(&mut self, serves: bool, (up, all): (usize, usize)) {
         if self.told.replace((serves, up, all)) != Some((serves, up, all)) {
-            let what = if serves {
-                "serves"
-            } else {
-                "does not serve yet"
-            };
-            tell(&[NotifyState::Status(&format!(
-                "{what}, {up} of {all} members up"
-            ))]);
+            let what = if serves { "serves" } else { "does not serve yet" };
+            tell(&[NotifyState::Status(&format!("{what}, {up} of {all} members up"))]);
         }
     }
 

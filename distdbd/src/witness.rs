@@ -41,10 +41,7 @@ struct Line<'a> {
 impl Witness {
     pub(crate) fn new(node: NodeName, trace: Option<&Path>) -> io::Result<Self> {
         let trace = match trace {
-            Some(path) => Some(Trace {
-                file: BufWriter::new(File::create(path)?),
-                seq: 0,
-            }),
+            Some(path) => Some(Trace { file: BufWriter::new(File::create(path)?), seq: 0 }),
             None => None,
         };
         Ok(Self { node, trace })
@@ -59,28 +56,15 @@ impl Witness {
         for event in events {
             log(event);
         }
-        let Some(trace) = &mut self.trace else {
-            return Ok(());
-        };
+        let Some(trace) = &mut self.trace else { return Ok(()) };
         for event in events {
             trace.seq += 1;
             let at_us = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-            let line = Line {
-                v: 1,
-                lab: 1,
-                seq: trace.seq,
-                node: &self.node,
-                at_us,
-                event,
-            };
+            let line = Line { v: 1, lab: 1, seq: trace.seq, node: &self.node, at_us, event };
             serde_json::to_writer(&mut trace.file, &line)?;
             trace.file.write_all(b"\n")?;
         }
-        if events.is_empty() {
-            Ok(())
-        } else {
-            trace.file.flush()
-        }
+        if events.is_empty() { Ok(()) } else { trace.file.flush() }
     }
 }
 
@@ -90,11 +74,7 @@ fn log(event: &Event) {
         Event::Start { incarnation } => {
             tracing::info!(incarnation = incarnation.0, "started");
         }
-        Event::Link {
-            peer,
-            name,
-            incarnation,
-        } => {
+        Event::Link { peer, name, incarnation } => {
             tracing::info!(%name, id = %peer, incarnation = incarnation.0, "peer connected");
         }
         Event::Unlink { peer, reason } => {
@@ -114,28 +94,13 @@ fn log(event: &Event) {
         Event::NameTaken { id, name } => {
             tracing::warn!(%name, %id, "refused: a connected member has this name");
         }
-        Event::RequestSync {
-            donor,
-            session,
-            chunk,
-        } => {
+        Event::RequestSync { donor, session, chunk } => {
             tracing::debug!(id = %donor, session, chunk, "asks for a chunk");
         }
-        Event::ServeSync {
-            to,
-            session,
-            entries,
-            done,
-        } => {
+        Event::ServeSync { to, session, entries, done } => {
             tracing::debug!(id = %to, session, entries, done, "gives a chunk");
         }
-        Event::MergeChunk {
-            donor,
-            session,
-            entries,
-            won,
-            done,
-        } => {
+        Event::MergeChunk { donor, session, entries, won, done } => {
             tracing::debug!(id = %donor, session, entries, won, done, "merged a chunk");
         }
         Event::Write { .. } | Event::Deliver { .. } => tracing::trace!(?event),

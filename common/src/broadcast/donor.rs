@@ -36,49 +36,26 @@ impl Broadcast {
         let mut entries = Vec::new();
         let mut bytes = 0;
         while bytes < CHUNK_BYTES_MAX {
-            let Some((key, entry)) = left.next() else {
-                break;
-            };
+            let Some((key, entry)) = left.next() else { break };
             bytes += key.as_str().len() + ENTRY_BYTES;
-            bytes += entry
-                .value
-                .as_ref()
-                .map_or(0, |value| value.as_bytes().len());
-            entries.push(Write {
-                key: key.clone(),
-                entry: entry.clone(),
-            });
+            bytes += entry.value.as_ref().map_or(0, |value| value.as_bytes().len());
+            entries.push(Write { key: key.clone(), entry: entry.clone() });
         }
         let done = left.next().is_none();
-        let heard = if chunk == 0 {
-            self.heard_with_own()
-        } else {
-            BTreeMap::new()
-        };
-        effects.observe(Event::ServeSync {
-            to,
-            session,
-            entries: entries.len(),
-            done,
-        });
+        let (mut heard, mut connected) = (BTreeMap::new(), BTreeMap::new());
+        if chunk == 0 {
+            heard = self.heard_with_own();
+            connected = self.links.connected();
+            connected.remove(&to);
+        }
+        effects.observe(Event::ServeSync { to, session, entries: entries.len(), done });
         let clock = self.clock;
-        let chunk = SyncChunk {
-            session,
-            chunk,
-            clock,
-            heard,
-            entries,
-            done,
-        };
+        let chunk = SyncChunk { session, chunk, clock, heard, connected, entries, done };
         effects.send(to, Message::SyncChunk(chunk));
     }
 
     fn heard_with_own(&self) -> BTreeMap<NodeId, Heard> {
-        let own = Heard {
-            incarnation: self.incarnation,
-            number: self.number,
-            missed: 0,
-        };
+        let own = Heard { incarnation: self.incarnation, number: self.number, missed: 0 };
         let mut heard = self.links.heard().clone();
         heard.insert(self.config.node, own);
         heard

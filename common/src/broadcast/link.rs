@@ -19,6 +19,8 @@ pub(super) struct Link {
     pub(super) subscribed_at: Option<u64>,
     /// Whether it knows the same members, as its last heartbeat told.
     pub(super) same_members: bool,
+    /// With whom it is connected, as its last heartbeat told.
+    pub(super) mesh: u64,
 }
 
 /// The connected peers, and what is remembered of those that were.
@@ -64,9 +66,7 @@ impl Links {
     }
 
     pub(super) fn ready(&self) -> impl Iterator<Item = NodeId> {
-        self.iter()
-            .filter(|(_, link)| link.ready)
-            .map(|(peer, _)| peer)
+        self.iter().filter(|(_, link)| link.ready).map(|(peer, _)| peer)
     }
 
     /// Notes that `peer` lives.
@@ -104,9 +104,7 @@ impl Links {
     /// Notes that `peer` has made `number` writes, and sent all it would send of them. Tells how
     /// many will not come any more.
     pub(super) fn hear_all_up_to(&mut self, peer: NodeId, number: u64) -> u64 {
-        let Some(heard) = self.heard_of(peer) else {
-            return 0;
-        };
+        let Some(heard) = self.heard_of(peer) else { return 0 };
         let missed = number.saturating_sub(heard.number);
         heard.missed += missed;
         heard.number += missed;
@@ -116,11 +114,7 @@ impl Links {
     /// What is known of the connected peer's present incarnation, from nothing on.
     fn heard_of(&mut self, peer: NodeId) -> Option<&mut Heard> {
         let incarnation = self.links.get(&peer)?.incarnation;
-        let fresh = Heard {
-            incarnation,
-            number: 0,
-            missed: 0,
-        };
+        let fresh = Heard { incarnation, number: 0, missed: 0 };
         let heard = self.heard.entry(peer).or_insert(fresh);
         if heard.incarnation != incarnation {
             *heard = fresh;
@@ -136,13 +130,13 @@ impl Links {
         theirs: &BTreeMap<NodeId, Heard>,
     ) {
         for (peer, theirs) in theirs {
-            let Some(ours) = self.heard.get_mut(peer) else {
-                self.heard.insert(*peer, *theirs);
+            let is_connected = self.links.contains_key(peer);
+            let ours = self.heard.entry(*peer).or_insert(*theirs);
+            if !is_connected && ours.incarnation <= theirs.incarnation {
+                *ours = *theirs;
                 continue;
-            };
-            let Some(before) = before.get(peer) else {
-                continue;
-            };
+            }
+            let Some(before) = before.get(peer) else { continue };
             if [theirs.incarnation, before.incarnation] == [ours.incarnation; 2] {
                 let still = theirs.missed + before.number.saturating_sub(theirs.number);
                 ours.missed = ours.missed - before.missed + before.missed.min(still);
@@ -150,19 +144,18 @@ impl Links {
         }
     }
 
-    /// Whether a donor that has heard `theirs` has all that was sent before this node was
-    /// connected to who sent it, and so will not come any more.
-    pub(super) fn is_covered_by(&self, theirs: &BTreeMap<NodeId, Heard>) -> bool {
-        self.iter().all(|(peer, link)| {
-            let Some(subscribed_at) = link.subscribed_at else {
-                return true;
-            };
-            let heard = theirs.get(&peer);
-            subscribed_at == 0
-                || heard.is_some_and(|heard| {
-                    heard.incarnation == link.incarnation && heard.number >= subscribed_at
-                })
-        })
+    /// Whom this node hears, from behind which number on.
+    pub(super) fn subscribed(&self) -> BTreeMap<NodeId, Heard> {
+        let heard = |(peer, link): (NodeId, &Link)| {
+            let (incarnation, number) = (link.incarnation, link.subscribed_at?);
+            Some((peer, Heard { incarnation, number, missed: 0 }))
+        };
+        self.iter().filter_map(heard).collect()
+    }
+
+    /// With whom this node is connected.
+    pub(super) fn connected(&self) -> BTreeMap<NodeId, Incarnation> {
+        self.iter().map(|(peer, link)| (peer, link.incarnation)).collect()
     }
 }
 
@@ -184,6 +177,7 @@ mod tests {
             ready: true,
             subscribed_at: None,
             same_members: true,
+            mesh: 0,
         }
     }
 

@@ -93,29 +93,17 @@ mod tests {
 
     fn member(name: &str, id: u64, epoch: u64) -> Member {
         let name = name.parse().expect("a name");
-        Member {
-            id: NodeId(id),
-            name,
-            address: format!("h:{}", id + 1),
-            epoch,
-        }
+        Member { id: NodeId(id), name, address: format!("h:{}", id + 1), epoch }
     }
 
     #[test]
     fn the_later_record_of_a_name_wins_in_any_order() {
-        let mut records = vec![
-            member("a", 1, 1),
-            member("a", 1, 2),
-            member("a", 7, 3),
-            member("b", 2, 1),
-        ];
+        let mut records =
+            vec![member("a", 1, 1), member("a", 1, 2), member("a", 7, 3), member("b", 2, 1)];
         let forward = merged(records.clone());
         records.reverse();
         assert_eq!(forward, merged(records));
-        assert_eq!(
-            forward.iter().map(|m| m.id).collect::<Vec<_>>(),
-            [NodeId(7), NodeId(2)]
-        );
+        assert_eq!(forward.iter().map(|m| m.id).collect::<Vec<_>>(), [NodeId(7), NodeId(2)]);
     }
 
     #[test]

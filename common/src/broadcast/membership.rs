@@ -20,10 +20,7 @@ impl Broadcast {
             name: self.config.name.clone(),
             address: self.config.address.clone(),
             incarnation: self.incarnation,
-            epoch: self
-                .members
-                .named(&self.config.name)
-                .map_or(0, |member| member.epoch),
+            epoch: self.members.named(&self.config.name).map_or(0, |member| member.epoch),
         }
     }
 
@@ -34,9 +31,7 @@ impl Broadcast {
 
     /// All members but this node.
     pub fn other_members(&self) -> impl Iterator<Item = &Member> {
-        self.members
-            .iter()
-            .filter(|member| member.id != self.config.node)
+        self.members.iter().filter(|member| member.id != self.config.node)
     }
 
     /// Puts this start and this address on record.
@@ -44,12 +39,7 @@ impl Broadcast {
         let name = self.config.name.clone();
         let epoch = self.members.named(&name).map_or(1, |known| known.epoch + 1);
         let address = self.config.address.clone();
-        self.members.merge(Member {
-            id: self.config.node,
-            name,
-            address,
-            epoch,
-        });
+        self.members.merge(Member { id: self.config.node, name, address, epoch });
         self.persist(effects);
     }
 
@@ -70,10 +60,7 @@ impl Broadcast {
         let peer = hello.node;
         let holder = self.members.named(&hello.name).map(|known| known.id);
         if holder.is_some_and(|id| id != peer && self.links.get(id).is_some()) {
-            effects.observe(Event::NameTaken {
-                id: peer,
-                name: hello.name,
-            });
+            effects.observe(Event::NameTaken { id: peer, name: hello.name });
             effects.disconnect(peer);
             return;
         }
@@ -83,25 +70,19 @@ impl Broadcast {
             self.begin_gathering(now);
         }
         let (name, incarnation) = (hello.name.clone(), hello.incarnation);
-        effects.observe(Event::Link {
-            peer,
-            name: name.clone(),
-            incarnation,
-        });
+        effects.observe(Event::Link { peer, name: name.clone(), incarnation });
         let link = Link {
             name,
             incarnation,
             ready: false,
             subscribed_at: None,
             same_members: false,
+            mesh: 0,
         };
         self.links.connect(now, peer, link);
         self.admit(hello, effects);
-        effects.send(
-            peer,
-            Message::Members(self.members.iter().cloned().collect()),
-        );
-        effects.send(peer, Message::Heartbeat(self.heartbeat()));
+        effects.send(peer, Message::Members(self.members.iter().cloned().collect()));
+        self.send_heartbeat(effects);
         self.consider_sync(now, effects);
     }
 
@@ -112,19 +93,8 @@ impl Broadcast {
             Some(known) if known.id != hello.node => known.epoch + 1,
             Some(_) | None => 1,
         };
-        let Hello {
-            node: id,
-            name,
-            address,
-            epoch,
-            ..
-        } = hello;
-        let member = Member {
-            id,
-            name,
-            address,
-            epoch: epoch.max(after_holder),
-        };
+        let Hello { node: id, name, address, epoch, .. } = hello;
+        let member = Member { id, name, address, epoch: epoch.max(after_holder) };
         self.learn(vec![member], effects);
     }
 
@@ -163,6 +133,7 @@ impl Broadcast {
     ) {
         if self.links.disconnect(peer) {
             effects.observe(Event::Unlink { peer, reason });
+            self.send_heartbeat(effects);
             self.on_donor_gone(now, peer, effects);
             self.consider_sync(now, effects);
         }

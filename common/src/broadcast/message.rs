@@ -56,6 +56,9 @@ pub struct Heartbeat {
     /// A hash of the members that the sender knows. Where it differs from the receiver's, the
     /// receiver tells the members that it knows.
     pub members: u64,
+    /// A hash of the sender and the peers it is connected with, each in its incarnation. It is
+    /// equal on all nodes just where all are connected with all.
+    pub mesh: u64,
 }
 
 /// A part of a node's state, in the order of keys.
@@ -70,6 +73,9 @@ pub struct SyncChunk {
     /// How far the sender had heard of everybody's writes, itself included, when it made the first
     /// chunk; empty in the others.
     pub heard: BTreeMap<NodeId, Heard>,
+    /// With whom the sender was connected then, beside the receiver, in which incarnation; empty
+    /// in the others.
+    pub connected: BTreeMap<NodeId, Incarnation>,
     /// The part.
     pub entries: Vec<Write>,
     /// Whether it is the last.
@@ -97,9 +103,7 @@ impl Message {
             Self::SyncChunk(chunk) => {
                 let heard = chunk.heard.values();
                 chunk.clock < CLOCK_PEER_MAX
-                    && heard
-                        .clone()
-                        .all(|h| h.number < CLOCK_PEER_MAX && h.missed <= h.number)
+                    && heard.clone().all(|h| h.number < CLOCK_PEER_MAX && h.missed <= h.number)
                     && chunk.entries.iter().all(is_plausible)
             }
             Self::Members(members) => members.iter().all(Member::is_plausible),

@@ -18,10 +18,14 @@
 //!    each one's first heartbeat tells from which number on the node gets that peer's writes.
 //!    Then it asks one ready peer, the donor, for its state, in chunks in the order of keys. The
 //!    first chunk tells how far the donor had heard of everybody. If that is short of where the
-//!    node began to hear, what lies between would be lost: the donor is asked again a little
-//!    later. Whatever comes is merged by version. Behind the last chunk the node is ready.
-//! 5. **Found.** Where all members are connected and none is ready (all have restarted), the one
-//!    with the lowest id is ready with what it has. Where some can't be reached and no ready one
+//!    node began to hear, or the donor is connected with a peer that the node does not hear, what
+//!    lies between would be lost: the donor is asked again a little later. Whatever comes is
+//!    merged by version. Behind the last chunk the node is ready. If the donor fails before, what
+//!    it gave is dropped, and another donor is asked.
+//! 5. **Found.** Where all members are connected with all and none is ready (all have
+//!    restarted), the one with the lowest id is ready with what it has. All tell by their
+//!    heartbeats with whom they are connected; so nobody founds while another may still be about
+//!    to finish its sync. Where some can't be reached and no ready one
 //!    is found in [`FOUND_PATIENCE`] election timeouts, the lowest of those that are connected is
 //!    ready in doubt; as soon as it meets a ready member, it merges that one's state.
 //! 6. **Repair.** On request, the states of all ready peers are merged once more.
@@ -105,13 +109,7 @@ impl Record {
     /// That of a new cluster's first node, before its first start.
     pub fn bootstrap(node: NodeId, name: NodeName, cluster: ClusterId) -> Self {
         let (incarnation, members) = (Incarnation(0), Members::default());
-        Self {
-            node,
-            name,
-            cluster,
-            incarnation,
-            members,
-        }
+        Self { node, name, cluster, incarnation, members }
     }
 }
 
@@ -208,11 +206,8 @@ impl Broadcast {
     }
 
     fn on_start(&mut self, now: Time, effects: &mut Effects) {
-        effects.observe(Event::Start {
-            incarnation: self.incarnation,
-        });
-        self.timers
-            .set(Timer::Heartbeat, now + self.config.heartbeat_interval);
+        effects.observe(Event::Start { incarnation: self.incarnation });
+        self.timers.set(Timer::Heartbeat, now + self.config.heartbeat_interval);
         if self.cluster.is_some() {
             self.announce_self(effects);
         }
@@ -232,28 +227,30 @@ impl Broadcast {
 
     fn on_heartbeat_due(&mut self, now: Time, effects: &mut Effects) {
         let silent = |peer: &NodeId| {
-            self.links
-                .silence(now, *peer)
-                .is_some_and(|s| s > self.config.election_timeout)
+            self.links.silence(now, *peer).is_some_and(|s| s > self.config.election_timeout)
         };
         let dead: Vec<_> = self.links.all().iter().copied().filter(silent).collect();
         for peer in dead {
             effects.disconnect(peer);
             self.on_peer_down(now, peer, "nothing heard for an election timeout", effects);
         }
-        effects.send_each(self.links.all(), Message::Heartbeat(self.heartbeat()));
-        self.timers
-            .set(Timer::Heartbeat, now + self.config.heartbeat_interval);
+        self.send_heartbeat(effects);
+        self.timers.set(Timer::Heartbeat, now + self.config.heartbeat_interval);
     }
 
-    fn heartbeat(&self) -> Heartbeat {
+    /// Tells all connected peers how this node is: at regular times, and when that changes.
+    fn send_heartbeat(&self, effects: &mut Effects) {
         let (number, clock, ready) = (self.number, self.clock, self.ready);
-        Heartbeat {
-            number,
-            clock,
-            ready,
-            members: self.members.hash(),
-        }
+        let (members, mesh) = (self.members.hash(), self.mesh());
+        let beat = Heartbeat { number, clock, ready, members, mesh };
+        effects.send_each(self.links.all(), Message::Heartbeat(beat));
+    }
+
+    fn mesh(&self) -> u64 {
+        let mut mesh = self.links.connected();
+        mesh.insert(self.config.node, self.incarnation);
+        let bytes = postcard::to_stdvec(&mesh).expect("a map of numbers has no unsized part");
+        xxhash_rust::xxh3::xxh3_64(&bytes)
     }
 
     fn on_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
@@ -270,11 +267,7 @@ impl Broadcast {
             Message::Write { number, write } => self.deliver(from, number, write, effects),
             Message::Heartbeat(beat) => self.on_heartbeat(now, from, &beat, effects),
             Message::Members(members) => self.on_members(now, members, effects),
-            Message::SyncRequest {
-                session,
-                chunk,
-                after,
-            } => {
+            Message::SyncRequest { session, chunk, after } => {
                 self.serve_sync(from, session, chunk, after.as_ref(), effects);
             }
             Message::SyncChunk(chunk) => self.on_sync_chunk(now, from, chunk, effects),
@@ -288,25 +281,21 @@ impl Broadcast {
         self.see_clock(beat.clock);
         let missed = self.links.hear_all_up_to(from, beat.number);
         if missed > 0 && self.ready {
-            effects.observe(Event::Miss {
-                from,
-                writes: missed,
-            });
+            effects.observe(Event::Miss { from, writes: missed });
         }
         let same_members = beat.members == self.members.hash();
         if !same_members {
-            effects.send(
-                from,
-                Message::Members(self.members.iter().cloned().collect()),
-            );
+            effects.send(from, Message::Members(self.members.iter().cloned().collect()));
         }
         let link = self.links.get_mut(from).expect("on_message looked it up");
         let news = link.subscribed_at.is_none()
             || link.ready != beat.ready
-            || link.same_members != same_members;
+            || link.same_members != same_members
+            || link.mesh != beat.mesh;
         link.subscribed_at.get_or_insert(beat.number);
         link.ready = beat.ready;
         link.same_members = same_members;
+        link.mesh = beat.mesh;
         if news {
             self.consider_sync(now, effects);
         }
@@ -340,16 +329,7 @@ impl Broadcast {
             | Request::Fault(_) => unreachable!("the node answers these itself"),
         };
         let served = is_read.then_some(Served::Local);
-        effects.answer(
-            id,
-            Answer::Reply(
-                Header {
-                    served,
-                    ..self.header()
-                },
-                outcome,
-            ),
-        );
+        effects.answer(id, Answer::Reply(Header { served, ..self.header() }, outcome));
     }
 
     /// The header of an answer about keys of this mode.
@@ -367,11 +347,7 @@ impl Broadcast {
         if self.ready {
             return Ok(());
         }
-        let why = format!(
-            "{} does not serve yet: {}",
-            self.config.name,
-            self.sync_reason()
-        );
+        let why = format!("{} does not serve yet: {}", self.config.name, self.sync_reason());
         let retry_after_ms = self.config.heartbeat_interval.as_millis();
         Err(Failure::new(ErrorCode::NotReady, why)
             .retry_after_ms(u64::try_from(retry_after_ms).unwrap_or(u64::MAX))
@@ -380,10 +356,7 @@ impl Broadcast {
 
     /// A clock above every clock seen.
     fn next_clock(&mut self) -> u64 {
-        assert!(
-            self.clock < CLOCK_MAX,
-            "the clock is spent; messages are checked before"
-        );
+        assert!(self.clock < CLOCK_MAX, "the clock is spent; messages are checked before");
         self.clock += 1;
         self.clock
     }

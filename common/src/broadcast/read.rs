@@ -18,14 +18,8 @@ const PAGE_BYTES_MAX: usize = 96 * 1024;
 impl Broadcast {
     pub(super) fn get(&self, key: &Key) -> Result<Reply, Failure> {
         self.check_ready()?;
-        let item = self
-            .store
-            .live(key)
-            .map(|(entry, value)| item(key, entry, Some(value)));
-        Ok(Reply::Get(Box::new(Get {
-            found: item.is_some(),
-            item,
-        })))
+        let item = self.store.live(key).map(|(entry, value)| item(key, entry, Some(value)));
+        Ok(Reply::Get(Box::new(Get { found: item.is_some(), item })))
     }
 
     pub(super) fn list(&self, range: &Range) -> Result<Reply, Failure> {
@@ -37,35 +31,21 @@ impl Broadcast {
             .take_while(|(key, ..)| below_end(key));
         let limit = range.limit.unwrap_or(u64::MAX);
         if range.count_only {
-            let count = found
-                .take(usize::try_from(limit).unwrap_or(usize::MAX))
-                .count() as u64;
-            return Ok(Reply::List(List {
-                items: Vec::new(),
-                count,
-                more: false,
-                next: None,
-            }));
+            let count = found.take(usize::try_from(limit).unwrap_or(usize::MAX)).count() as u64;
+            return Ok(Reply::List(List { items: Vec::new(), count, more: false, next: None }));
         }
         let mut items = Vec::new();
         let mut bytes = 0;
         let items_max = PAGE_ITEMS_MAX.min(usize::try_from(limit).unwrap_or(usize::MAX));
         while items.len() < items_max && bytes < PAGE_BYTES_MAX {
-            let Some((key, entry, value)) = found.next() else {
-                break;
-            };
+            let Some((key, entry, value)) = found.next() else { break };
             let value = (!range.keys_only).then_some(value);
             bytes += key.as_str().len() + value.map_or(0, |value| value.as_bytes().len());
             items.push(item(key, entry, value));
         }
         let next = found.next().map(|(key, ..)| key.clone());
         let count = items.len() as u64;
-        Ok(Reply::List(List {
-            items,
-            count,
-            more: next.is_some(),
-            next,
-        }))
+        Ok(Reply::List(List { items, count, more: next.is_some(), next }))
     }
 }
 

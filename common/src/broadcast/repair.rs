@@ -33,10 +33,7 @@ impl Broadcast {
             return Some(Err(failure));
         }
         if self.sync.repair.is_some() {
-            return Some(Err(Failure::new(
-                ErrorCode::Busy,
-                "a sync is under way already",
-            )));
+            return Some(Err(Failure::new(ErrorCode::Busy, "a sync is under way already")));
         }
         if self.links.ready().next().is_none() && self.other_members().next().is_some() {
             let message = "no ready member is connected";
@@ -54,34 +51,19 @@ impl Broadcast {
         effects: &mut Effects,
     ) {
         let left = self.links.ready().collect();
-        self.sync.repair = Some(Repair {
-            request,
-            left,
-            from: Vec::new(),
-            changed: 0,
-        });
+        self.sync.repair = Some(Repair { request, left, from: Vec::new(), changed: 0 });
         self.continue_repair(now, effects);
     }
 
     pub(super) fn continue_repair(&mut self, now: Time, effects: &mut Effects) {
-        let Some(repair) = &mut self.sync.repair else {
-            return;
-        };
+        let Some(repair) = &mut self.sync.repair else { return };
         while let Some(donor) = repair.left.pop_first() {
             if self.links.get(donor).is_some_and(|link| link.ready) {
                 self.begin_session(now, donor, effects);
                 return;
             }
         }
-        let Some(Repair {
-            request,
-            from,
-            changed,
-            ..
-        }) = self.sync.repair.take()
-        else {
-            return;
-        };
+        let Some(Repair { request, from, changed, .. }) = self.sync.repair.take() else { return };
         effects.observe(Event::Repair { changed });
         if let Some(request) = request {
             let reply = Reply::Sync(Synced { from, changed });

@@ -13,9 +13,7 @@ const ROLE: &str = "none";
 
 impl Broadcast {
     pub(super) fn status(&self, now: Time) -> Reply {
-        let peers = self
-            .other_members()
-            .map(|member| self.peer_status(now, member));
+        let peers = self.other_members().map(|member| self.peer_status(now, member));
         Reply::Status(Box::new(Status {
             node: self.config.name.clone(),
             id: self.config.node,
@@ -31,10 +29,7 @@ impl Broadcast {
             state_hash: format!("{:016x}", self.store.hash()),
             ready: self.ready,
             reason: self.reason(),
-            modes: vec![ModeRow {
-                prefix: String::new(),
-                mode: Mode::Broadcast,
-            }],
+            modes: vec![ModeRow { prefix: String::new(), mode: Mode::Broadcast }],
             peers: peers.collect(),
             keys: self.store.keys(),
             tombstones: self.store.tombstones(),
@@ -74,9 +69,7 @@ impl Broadcast {
             role: ROLE.to_owned(),
             state: state(member.id),
         });
-        Reply::Members(Members {
-            members: members.collect(),
-        })
+        Reply::Members(Members { members: members.collect() })
     }
 
     /// How many members serve, this node among them, as far as it knows.
@@ -94,18 +87,12 @@ impl Broadcast {
     }
 
     pub(super) fn readiness(&self) -> Reply {
-        Reply::Check(Check {
-            ok: self.ready,
-            reason: self.reason(),
-        })
+        Reply::Check(Check { ok: self.ready, reason: self.reason() })
     }
 
     /// Whole: this node serves, and so do all other members, connected to this one.
     pub(super) fn health(&self) -> Reply {
         let ok = self.ready && self.members_up() == self.members.len();
-        Reply::Check(Check {
-            ok,
-            reason: self.reason(),
-        })
+        Reply::Check(Check { ok, reason: self.reason() })
     }
 }

@@ -67,6 +67,11 @@ impl Store {
         entry.value.as_ref().map(|value| (entry, value))
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Stores `write` unless the key holds a later one. Commutative, associative, idempotent: two
     /// stores that have merged the same writes are equal, in whatever order they came.
     pub fn merge(&mut self, write: Write) -> Merged {
@@ -147,10 +152,7 @@ struct Weight {
 
 impl Weight {
     fn of(key_bytes: usize, entry: &Entry) -> Self {
-        let value_bytes = entry
-            .value
-            .as_ref()
-            .map_or(0, |value| value.as_bytes().len());
+        let value_bytes = entry.value.as_ref().map_or(0, |value| value.as_bytes().len());
         Self {
             keys: u64::from(entry.value.is_some()),
             tombstones: u64::from(entry.value.is_none()),
@@ -160,11 +162,7 @@ impl Weight {
 }
 
 fn entry_hash(key: &Key, entry: &Entry) -> u64 {
-    let Version {
-        clock,
-        node,
-        incarnation,
-    } = entry.version;
+    let Version { clock, node, incarnation } = entry.version;
     let writer = xxh3_64_with_seed(&node.0.to_le_bytes(), incarnation.0);
     let place = xxh3_64_with_seed(key.as_str().as_bytes(), clock ^ writer);
     match &entry.value {
@@ -181,22 +179,10 @@ mod tests {
     use crate::identity::{Incarnation, NodeId};
 
     fn write(key: &str, clock: u64, node: u64, value: Option<&str>) -> Write {
-        let version = Version {
-            clock,
-            node: NodeId(node),
-            incarnation: Incarnation(1),
-        };
+        let version = Version { clock, node: NodeId(node), incarnation: Incarnation(1) };
         let value = value.map(|v| Value::try_from(v.as_bytes().to_vec()).expect("short"));
-        let entry = Entry {
-            version,
-            created: clock,
-            writes: 1,
-            value,
-        };
-        Write {
-            key: Key::try_from(key).expect("a key"),
-            entry,
-        }
+        let entry = Entry { version, created: clock, writes: 1, value };
+        Write { key: Key::try_from(key).expect("a key"), entry }
     }
 
     /// Few keys, clocks and nodes, so that writes meet. The value follows from the version, as it
@@ -219,17 +205,9 @@ mod tests {
     }
 
     fn counted(store: &Store) -> (u64, u64, u64) {
-        let live = store
-            .entries
-            .values()
-            .filter(|entry| entry.value.is_some())
-            .count() as u64;
+        let live = store.entries.values().filter(|entry| entry.value.is_some()).count() as u64;
         let hash = store.entries.iter().map(|(k, e)| entry_hash(k, e));
-        (
-            live,
-            store.entries.len() as u64 - live,
-            hash.fold(0, u64::wrapping_add),
-        )
+        (live, store.entries.len() as u64 - live, hash.fold(0, u64::wrapping_add))
     }
 
     proptest! {
@@ -275,10 +253,7 @@ mod tests {
         let keys = ["a", "b", "b/1", "b/2", "b0", "c"];
         let store = merged(keys.map(|key| write(key, 1, 1, Some("v"))));
         let found = |prefix, start| {
-            store
-                .range(prefix, start)
-                .map(|(key, ..)| key.to_string())
-                .collect::<Vec<_>>()
+            store.range(prefix, start).map(|(key, ..)| key.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(found("b/", None), ["b/1", "b/2"]);
         assert_eq!(found("b", Some("b/2")), ["b/2", "b0"]);

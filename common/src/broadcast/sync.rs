@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::broadcast::message::{Heard, Message, SyncChunk};
 use crate::broadcast::repair::Repair;
 use crate::broadcast::{Broadcast, Effects, FOUND_PATIENCE, Timer};
-use crate::identity::NodeId;
+use crate::identity::{Incarnation, NodeId};
 use crate::kv::key::Key;
 use crate::observe::{Event, Readiness};
 use crate::protocol::RequestId;
@@ -42,11 +42,35 @@ struct Session {
     after: Option<Key>,
     tries: u32,
     behind: u32,
-    /// How far this node had heard of everybody when it asked.
+    /// How far this node had heard of everybody when the session began.
     before: BTreeMap<NodeId, Heard>,
+    /// Whom this node heard when it asked for the first chunk, from behind which number on.
+    subscribed: BTreeMap<NodeId, Heard>,
     /// How far the donor had.
     theirs: BTreeMap<NodeId, Heard>,
     won: u64,
+}
+
+impl Session {
+    /// Whether the donor had all that this node will not get from who wrote it: what was written
+    /// before this node was connected to the writer, and what it has dropped since.
+    fn is_covered_by(&self, first: &SyncChunk) -> bool {
+        let covers = |(peer, subscribed): (&NodeId, &Heard)| {
+            let dropped = self.before.get(peer);
+            let dropped = dropped.filter(|heard| heard.incarnation == subscribed.incarnation);
+            let needed = dropped.map_or(0, |heard| heard.number).max(subscribed.number);
+            match first.heard.get(peer) {
+                Some(heard) => {
+                    heard.incarnation == subscribed.incarnation && heard.number >= needed
+                }
+                None => needed == 0,
+            }
+        };
+        let is_heard = |(peer, incarnation): (&NodeId, &Incarnation)| {
+            self.subscribed.get(peer).is_some_and(|heard| heard.incarnation == *incarnation)
+        };
+        self.subscribed.iter().all(covers) && first.connected.iter().all(is_heard)
+    }
 }
 
 impl Sync {
@@ -59,10 +83,7 @@ impl Broadcast {
     pub(super) fn begin_gathering(&mut self, now: Time) {
         self.sync.gather_until = now + self.gather_time();
         self.timers.set(Timer::Gather, self.sync.gather_until);
-        self.timers.set(
-            Timer::Patience,
-            now + self.config.election_timeout * FOUND_PATIENCE,
-        );
+        self.timers.set(Timer::Patience, now + self.config.election_timeout * FOUND_PATIENCE);
     }
 
     /// Looks whether the node can go on towards serving; called whenever something has changed
@@ -89,11 +110,15 @@ impl Broadcast {
                 .get(*peer)
                 .is_some_and(|link| link.subscribed_at.is_some() && link.same_members)
         });
+        let mesh = self.mesh();
         if let Some(donor) = self.choose_donor() {
             if gathered || now >= self.sync.gather_until {
                 self.begin_session(now, donor, effects);
             }
-        } else if gathered && others.iter().all(|peer| ours < *peer) {
+        } else if gathered
+            && self.links.iter().all(|(_, link)| link.mesh == mesh)
+            && others.iter().all(|peer| ours < *peer)
+        {
             self.become_ready(Readiness::Founded, effects);
         } else if self.is_patience_over(now) && self.links.all().iter().all(|peer| ours < *peer) {
             self.sync.in_doubt = true;
@@ -114,34 +139,31 @@ impl Broadcast {
             self.sync.failed.clear();
         }
         let mut sound = ready.iter().filter(|peer| !self.sync.failed.contains(peer));
-        sound
-            .clone()
-            .find(|peer| **peer > self.config.node)
-            .or(sound.next())
-            .copied()
+        sound.clone().find(|peer| **peer > self.config.node).or(sound.next()).copied()
     }
 
     fn become_ready(&mut self, how: Readiness, effects: &mut Effects) {
         self.ready = true;
         self.timers.cancel(Timer::Gather);
         self.timers.cancel(Timer::Patience);
-        effects.observe(Event::BecomeReady {
-            how,
-            keys: self.store.keys(),
-        });
-        effects.send_each(self.links.all(), Message::Heartbeat(self.heartbeat()));
+        effects.observe(Event::BecomeReady { how, keys: self.store.keys() });
+        self.send_heartbeat(effects);
     }
 
     pub(super) fn begin_session(&mut self, now: Time, donor: NodeId, effects: &mut Effects) {
-        self.sync.sessions += 1;
+        if !self.ready {
+            // What peers have sent until now comes from the donor: it must have heard `before`.
+            self.store.clear();
+        }
         self.sync.session = Some(Session {
             donor,
-            number: self.sync.sessions,
+            number: 0,
             chunk: 0,
             after: None,
             tries: 0,
             behind: 0,
             before: self.links.heard().clone(),
+            subscribed: BTreeMap::new(),
             theirs: BTreeMap::new(),
             won: 0,
         });
@@ -150,26 +172,18 @@ impl Broadcast {
 
     /// Asks for the chunk that comes next, or again. Spec: RequestSync.
     fn request_chunk(&mut self, now: Time, effects: &mut Effects) {
-        let Some(session) = &self.sync.session else {
-            return;
-        };
+        let Some(session) = &mut self.sync.session else { return };
+        if session.chunk == 0 {
+            // An answer to an earlier question would not count for whom we hear since then.
+            self.sync.sessions += 1;
+            session.number = self.sync.sessions;
+            session.subscribed = self.links.subscribed();
+        }
         let (donor, number, chunk) = (session.donor, session.number, session.chunk);
         let after = session.after.clone();
-        effects.observe(Event::RequestSync {
-            donor,
-            session: number,
-            chunk,
-        });
-        effects.send(
-            donor,
-            Message::SyncRequest {
-                session: number,
-                chunk,
-                after,
-            },
-        );
-        self.timers
-            .set(Timer::Retry, now + self.config.election_timeout / 2);
+        effects.observe(Event::RequestSync { donor, session: number, chunk });
+        effects.send(donor, Message::SyncRequest { session: number, chunk, after });
+        self.timers.set(Timer::Retry, now + self.config.election_timeout / 2);
     }
 
     /// Merges a chunk and asks for the next. Spec: MergeChunk.
@@ -180,19 +194,16 @@ impl Broadcast {
         chunk: SyncChunk,
         effects: &mut Effects,
     ) {
-        let Some(session) = &mut self.sync.session else {
-            return;
-        };
+        let Some(session) = &mut self.sync.session else { return };
         let expected = (session.donor, session.number, session.chunk);
         if (from, chunk.session, chunk.chunk) != expected {
             return; // An answer to a question that was asked twice.
         }
         if chunk.chunk == 0 {
-            if !self.links.is_covered_by(&chunk.heard) && session.behind < BEHIND_MAX {
+            if !session.is_covered_by(&chunk) && session.behind < BEHIND_MAX {
                 session.behind += 1;
                 effects.observe(Event::DonorBehind { donor: from });
-                self.timers
-                    .set(Timer::Retry, now + self.config.heartbeat_interval);
+                self.timers.set(Timer::Retry, now + self.config.heartbeat_interval);
                 return;
             }
             session.theirs = chunk.heard;
@@ -208,13 +219,7 @@ impl Broadcast {
         for write in chunk.entries {
             won += usize::from(self.merge(write, effects));
         }
-        effects.observe(Event::MergeChunk {
-            donor: from,
-            session: number,
-            entries,
-            won,
-            done,
-        });
+        effects.observe(Event::MergeChunk { donor: from, session: number, entries, won, done });
         if let Some(session) = &mut self.sync.session {
             session.won += won as u64;
         }
@@ -228,11 +233,7 @@ impl Broadcast {
     }
 
     fn finish_session(&mut self, now: Time, effects: &mut Effects) {
-        let session = self
-            .sync
-            .session
-            .take()
-            .expect("a chunk of it has just come");
+        let session = self.sync.session.take().expect("a chunk of it has just come");
         self.timers.cancel(Timer::Retry);
         self.sync.failed.clear();
         self.links.forgive(&session.before, &session.theirs);
@@ -241,17 +242,13 @@ impl Broadcast {
         }
         if let Some(repair) = &mut self.sync.repair {
             repair.changed += session.won;
-            repair
-                .from
-                .extend(self.links.get(session.donor).map(|link| link.name.clone()));
+            repair.from.extend(self.links.get(session.donor).map(|link| link.name.clone()));
             self.continue_repair(now, effects);
         }
     }
 
     pub(super) fn on_donor_silent(&mut self, now: Time, effects: &mut Effects) {
-        let Some(session) = &mut self.sync.session else {
-            return;
-        };
+        let Some(session) = &mut self.sync.session else { return };
         session.tries += 1;
         if session.tries > TRIES_MAX {
             self.on_donor_failed(now, effects);
@@ -278,23 +275,19 @@ impl Broadcast {
 
     /// Goes on with another donor, if `peer` was the one.
     pub(super) fn on_donor_gone(&mut self, now: Time, peer: NodeId, effects: &mut Effects) {
-        if self
-            .sync
-            .session
-            .as_ref()
-            .is_some_and(|session| session.donor == peer)
-        {
+        if self.sync.session.as_ref().is_some_and(|session| session.donor == peer) {
             self.on_donor_failed(now, effects);
         }
     }
 
-    /// What was merged so far stays: it is never served before a whole state is there, and
-    /// merging it again changes nothing.
+    /// Half a state is dropped: it may hold what no other node does, and would make this node
+    /// differ from them for good.
     fn on_donor_failed(&mut self, now: Time, effects: &mut Effects) {
-        let Some(session) = self.sync.session.take() else {
-            return;
-        };
+        let Some(session) = self.sync.session.take() else { return };
         self.timers.cancel(Timer::Retry);
+        if !self.ready {
+            self.store.clear();
+        }
         self.sync.failed.insert(session.donor);
         if self.sync.repair.is_some() {
             self.continue_repair(now, effects);
@@ -309,10 +302,7 @@ impl Broadcast {
             return "it has not reached a member of a cluster to join".to_owned();
         }
         if let Some(session) = &self.sync.session {
-            let donor = self
-                .links
-                .get(session.donor)
-                .map_or("?", |link| link.name.as_str());
+            let donor = self.links.get(session.donor).map_or("?", |link| link.name.as_str());
             let keys = self.store.keys();
             return format!("it syncs from {donor}, {keys} keys so far");
         }

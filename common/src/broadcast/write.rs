@@ -22,10 +22,7 @@ impl Broadcast {
     ) -> Result<Reply, Failure> {
         self.check_ready()?;
         let revision = self.write(key, Some(value), effects);
-        Ok(Reply::Put(Put {
-            revision,
-            sent_to: self.links.all().len(),
-        }))
+        Ok(Reply::Put(Put { revision, sent_to: self.links.all().len() }))
     }
 
     pub(super) fn delete(
@@ -35,32 +32,17 @@ impl Broadcast {
     ) -> Result<Reply, Failure> {
         self.check_ready()?;
         let keys: Vec<Key> = match selection {
-            Selection::Key(key) => self
-                .store
-                .live(key)
-                .map(|_| key.clone())
-                .into_iter()
-                .collect(),
-            Selection::Prefix(prefix) => self
-                .store
-                .range(prefix, None)
-                .map(|(key, ..)| key.clone())
-                .collect(),
+            Selection::Key(key) => self.store.live(key).map(|_| key.clone()).into_iter().collect(),
+            Selection::Prefix(prefix) => {
+                self.store.range(prefix, None).map(|(key, ..)| key.clone()).collect()
+            }
         };
         let deleted = keys.len() as u64;
         for key in keys {
             self.write(key, None, effects);
         }
-        let sent_to = if deleted == 0 {
-            0
-        } else {
-            self.links.all().len()
-        };
-        Ok(Reply::Delete(Delete {
-            deleted,
-            revision: self.clock,
-            sent_to,
-        }))
+        let sent_to = if deleted == 0 { 0 } else { self.links.all().len() };
+        Ok(Reply::Delete(Delete { deleted, revision: self.clock, sent_to }))
     }
 
     /// Stores a write of this node and sends it to every connected peer. Spec: Write.
@@ -68,37 +50,14 @@ impl Broadcast {
         let clock = self.next_clock();
         self.number += 1;
         let (number, deleted) = (self.number, value.is_none());
-        let version = Version {
-            clock,
-            node: self.config.node,
-            incarnation: self.incarnation,
-        };
+        let version = Version { clock, node: self.config.node, incarnation: self.incarnation };
         let (created, writes) = match self.store.live(&key) {
             Some((held, _)) => (held.created, held.writes + 1),
             None => (clock, 1),
         };
-        let write = Write {
-            key,
-            entry: Entry {
-                version,
-                created,
-                writes,
-                value,
-            },
-        };
-        effects.observe(Event::Write {
-            number,
-            key: write.key.clone(),
-            version,
-            deleted,
-        });
-        effects.send_each(
-            self.links.all(),
-            Message::Write {
-                number,
-                write: write.clone(),
-            },
-        );
+        let write = Write { key, entry: Entry { version, created, writes, value } };
+        effects.observe(Event::Write { number, key: write.key.clone(), version, deleted });
+        effects.send_each(self.links.all(), Message::Write { number, write: write.clone() });
         let won = self.merge(write, effects);
         assert!(won, "a fresh version is above all that the store holds");
         clock
@@ -112,24 +71,13 @@ impl Broadcast {
         write: Write,
         effects: &mut Effects,
     ) {
-        let Some(missed) = self.links.hear(from, number) else {
-            return;
-        };
+        let Some(missed) = self.links.hear(from, number) else { return };
         if missed > 0 && self.ready {
-            effects.observe(Event::Miss {
-                from,
-                writes: missed,
-            });
+            effects.observe(Event::Miss { from, writes: missed });
         }
         let (key, version) = (write.key.clone(), write.entry.version);
         let won = self.merge(write, effects);
-        effects.observe(Event::Deliver {
-            from,
-            number,
-            key,
-            version,
-            won,
-        });
+        effects.observe(Event::Deliver { from, number, key, version, won });
     }
 
     /// Merges a write into the store and tells who follows its key. Tells whether it won.
@@ -140,12 +88,7 @@ impl Broadcast {
         match self.store.merge(write) {
             Merged::Won(before) => {
                 if before.is_some() || after.is_some() {
-                    effects.change(Change {
-                        key,
-                        revision: clock,
-                        before,
-                        after,
-                    });
+                    effects.change(Change { key, revision: clock, before, after });
                 }
                 true
             }

@@ -62,17 +62,13 @@ pub fn join(
 ) -> Result<Option<Value>, Failure> {
     let bytes = match (text, base64) {
         (Some(_), Some(_)) => {
-            return Err(Failure::bad_request(
-                "value and value_b64 stand side by side; give one",
-            ));
+            return Err(Failure::bad_request("value and value_b64 stand side by side; give one"));
         }
         (Some(TextBytes(bytes)), None) | (None, Some(Base64Bytes(bytes))) => bytes,
         (None, None) => return Ok(None),
     };
     let value = Value::try_from(bytes);
-    value
-        .map(Some)
-        .map_err(|error| Failure::new(ErrorCode::TooLarge, error.to_string()))
+    value.map(Some).map_err(|error| Failure::new(ErrorCode::TooLarge, error.to_string()))
 }
 
 /// The length of `text` in JSON; no more than counted where it can't matter.
@@ -81,13 +77,7 @@ fn escaped_bytes_at_most(text: &str) -> usize {
         return text.len();
     }
     text.bytes()
-        .map(|byte| {
-            if byte < 0x20 {
-                6
-            } else {
-                1 + usize::from(byte == b'"' || byte == b'\\')
-            }
-        })
+        .map(|byte| if byte < 0x20 { 6 } else { 1 + usize::from(byte == b'"' || byte == b'\\') })
         .sum()
 }
 
@@ -112,10 +102,7 @@ impl<'de> Deserialize<'de> for TextBytes {
 impl<'de> Deserialize<'de> for Base64Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = deserializer.deserialize_str(StrVisitor)?;
-        STANDARD
-            .decode(&text)
-            .map(|bytes| Self(Bytes::from(bytes)))
-            .map_err(D::Error::custom)
+        STANDARD.decode(&text).map(|bytes| Self(Bytes::from(bytes))).map_err(D::Error::custom)
     }
 }
 

@@ -33,9 +33,7 @@ impl FromStr for Condition {
     fn from_str(text: &str) -> Result<Self, ConditionError> {
         let number = |digits: &str| digits.trim().parse::<u64>().ok();
         let parsed = if let Some(digits) = text.strip_prefix("members=") {
-            number(digits)
-                .and_then(|n| usize::try_from(n).ok())
-                .map(Self::Members)
+            number(digits).and_then(|n| usize::try_from(n).ok()).map(Self::Members)
         } else if let Some(digits) = text.strip_prefix("revision>=") {
             number(digits).map(Self::Revision)
         } else if let Some(key) = text.strip_prefix("key ").or(text.strip_prefix("key=")) {
@@ -72,15 +70,7 @@ mod tests {
         for text in ["leader", "members=3", "synced", "key a b=c", "revision>=7"] {
             assert_eq!(text.parse::<Condition>().expect(text).to_string(), text);
         }
-        for bad in [
-            "",
-            "members=",
-            "members=-1",
-            "key ",
-            "key",
-            "revision=7",
-            "leaders",
-        ] {
+        for bad in ["", "members=", "members=-1", "key ", "key", "revision=7", "leaders"] {
             assert!(bad.parse::<Condition>().is_err(), "{bad:?}");
         }
     }

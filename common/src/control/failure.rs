@@ -168,11 +168,7 @@ mod tests {
 
     #[test]
     fn a_code_is_spelled_alike_in_text_and_in_json() {
-        for code in [
-            ErrorCode::NotFound,
-            ErrorCode::TooLarge,
-            ErrorCode::UnknownOp,
-        ] {
+        for code in [ErrorCode::NotFound, ErrorCode::TooLarge, ErrorCode::UnknownOp] {
             let json = serde_json::to_string(&code).expect("a string");
             assert_eq!(json, format!("\"{code}\""));
         }

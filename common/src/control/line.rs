@@ -102,11 +102,7 @@ impl Call {
         let id = members.id.take();
         match members.into_call() {
             Ok(call) => Ok(Self { id, ..call }),
-            Err(failure) => Err(Box::new(LineError {
-                id,
-                failure,
-                close: false,
-            })),
+            Err(failure) => Err(Box::new(LineError { id, failure, close: false })),
         }
     }
 
@@ -127,24 +123,13 @@ impl Line {
         let op = Arc::clone(&self.op);
         let timeout = self.timeout_ms.map(Duration::from_millis);
         let request = self.take_request(&op)?;
-        let tag = if request.is_write() {
-            self.request.take()
-        } else {
-            None
-        };
+        let tag = if request.is_write() { self.request.take() } else { None };
         if let Some(tag) = &tag {
             check_tag(tag)?;
         }
         match self.left_over() {
-            Some(member) => Err(Failure::bad_request(format!(
-                "{op} takes no member `{member}`"
-            ))),
-            None => Ok(Call {
-                id: None,
-                timeout,
-                tag,
-                request,
-            }),
+            Some(member) => Err(Failure::bad_request(format!("{op} takes no member `{member}`"))),
+            None => Ok(Call { id: None, timeout, tag, request }),
         }
     }
 
@@ -153,15 +138,9 @@ impl Line {
             "put" => {
                 let value = bytes::join(self.value.take(), self.value_b64.take())?;
                 let value = value.ok_or_else(|| missing("value"))?;
-                Request::Put {
-                    key: self.take_key()?,
-                    value,
-                }
+                Request::Put { key: self.take_key()?, value }
             }
-            "get" => Request::Get {
-                key: self.take_key()?,
-                read: self.read.take(),
-            },
+            "get" => Request::Get { key: self.take_key()?, read: self.read.take() },
             "delete" => Request::Delete(self.take_selection()?),
             "list" => Request::List(self.take_range()?),
             "watch" => Request::Watch {
@@ -170,9 +149,9 @@ impl Line {
                 previous: self.previous.take().unwrap_or(false),
                 progress: self.take_progress()?,
             },
-            "cancel" => Request::Cancel {
-                target: self.target.take().ok_or_else(|| missing("target"))?,
-            },
+            "cancel" => {
+                Request::Cancel { target: self.target.take().ok_or_else(|| missing("target"))? }
+            }
             "wait" => Request::Wait(self.take_condition()?),
             "fault" => Request::Fault(self.take_fault()?),
             "hello" => Request::Hello,
@@ -192,18 +171,16 @@ impl Line {
     }
 
     fn take_prefix(&mut self) -> Result<Option<String>, Failure> {
-        let Some(prefix) = self.prefix.take() else {
-            return Ok(None);
-        };
+        let Some(prefix) = self.prefix.take() else { return Ok(None) };
         check_prefix(&prefix).map_err(|error| key_failure("prefix", error))?;
         Ok(Some(prefix.to_string()))
     }
 
     fn take_selection(&mut self) -> Result<Selection, Failure> {
         match self.take_prefix()? {
-            Some(_) if self.key.is_some() => Err(Failure::bad_request(
-                "`key` and `prefix` stand side by side; give one",
-            )),
+            Some(_) if self.key.is_some() => {
+                Err(Failure::bad_request("`key` and `prefix` stand side by side; give one"))
+            }
             Some(prefix) => Ok(Selection::Prefix(prefix)),
             None if self.key.is_none() => Err(missing("key` or `prefix")),
             None => self.take_key().map(Selection::Key),
@@ -236,23 +213,20 @@ impl Line {
         if &*text == "key" {
             return self.take_key().map(Condition::Key);
         }
-        text.parse()
-            .map_err(|error| Failure::bad_request(format!("member `for`: {error}")))
+        text.parse().map_err(|error| Failure::bad_request(format!("member `for`: {error}")))
     }
 
     fn take_fault(&mut self) -> Result<Option<Fault>, Failure> {
-        let Some(set) = self.set.take() else {
-            return Ok(None);
-        };
+        let Some(set) = self.set.take() else { return Ok(None) };
         let kind = match &*set {
             "isolate" => FaultKind::Isolate,
             "partition" => FaultKind::Partition,
             "heal" => FaultKind::Heal,
             "drop" => FaultKind::Drop(self.take_amount(1.0)?),
             "duplicate" => FaultKind::Duplicate(self.take_amount(1.0)?),
-            "delay" => FaultKind::Delay(Duration::from_secs_f64(
-                self.take_amount(DELAY_MS_MAX)? / 1_000.0,
-            )),
+            "delay" => {
+                FaultKind::Delay(Duration::from_secs_f64(self.take_amount(DELAY_MS_MAX)? / 1_000.0))
+            }
             other => {
                 return Err(Failure::bad_request(format!(
                     "member `set` is {other:?}; there are: isolate, partition, drop, delay, \
@@ -261,11 +235,7 @@ impl Line {
             }
         };
         let peers = self.peers.take().unwrap_or_default();
-        Ok(Some(Fault {
-            kind,
-            peers,
-            direction: self.direction.take().unwrap_or_default(),
-        }))
+        Ok(Some(Fault { kind, peers, direction: self.direction.take().unwrap_or_default() }))
     }
 
     fn take_amount(&mut self, max: f64) -> Result<f64, Failure> {
@@ -273,9 +243,7 @@ impl Line {
         if (0.0..=max).contains(&amount) {
             return Ok(amount);
         }
-        Err(Failure::bad_request(format!(
-            "member `amount` is {amount}; it takes 0 to {max}"
-        )))
+        Err(Failure::bad_request(format!("member `amount` is {amount}; it takes 0 to {max}")))
     }
 }
 
@@ -311,18 +279,13 @@ fn check_tag(tag: &RequestTag) -> Result<(), Failure> {
     if tag.client.len() == 32 && tag.client.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(());
     }
-    Err(Failure::bad_request(
-        "member `request.client` takes 32 hexadecimal digits",
-    ))
+    Err(Failure::bad_request("member `request.client` takes 32 hexadecimal digits"))
 }
 
 /// Why `line`, which is no [`Line`], is none. Only bad lines come here, so it may take its time.
 fn explain(line: &[u8]) -> LineError {
-    let closing = |message: &str| LineError {
-        id: None,
-        failure: Failure::bad_request(message),
-        close: true,
-    };
+    let closing =
+        |message: &str| LineError { id: None, failure: Failure::bad_request(message), close: true };
     if nesting(line) > NESTING_MAX {
         return closing("line nests more than 16 deep");
     }
@@ -335,11 +298,7 @@ fn explain(line: &[u8]) -> LineError {
         Some(Some(op)) if !OPERATIONS.contains(&op) => unknown_operation(op),
         Some(_) => mistyped(line),
     };
-    LineError {
-        id,
-        failure,
-        close: false,
-    }
+    LineError { id, failure, close: false }
 }
 
 /// Names the member that is unknown or mistyped.

@@ -45,13 +45,7 @@ impl<R> ReplyLine<R> {
             Ok(result) => (Some(result), None),
             Err(failure) => (None, Some(failure)),
         };
-        Self {
-            id,
-            ok,
-            header,
-            result,
-            error,
-        }
+        Self { id, ok, header, result, error }
     }
 }
 

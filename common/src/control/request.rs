@@ -26,12 +26,7 @@ pub struct Call {
 impl Call {
     /// A call without id, timeout and tag.
     pub fn new(request: Request) -> Self {
-        Self {
-            id: None,
-            timeout: None,
-            tag: None,
-            request,
-        }
+        Self { id: None, timeout: None, tag: None, request }
     }
 }
 

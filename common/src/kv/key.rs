@@ -102,24 +102,13 @@ mod tests {
 
     #[test]
     fn a_key_is_one_line_of_text() {
-        for good in [
-            "a",
-            "-",
-            "--help",
-            "ключ",
-            "鍵",
-            "a b",
-            "🔑",
-            &"k".repeat(KEY_BYTES_MAX),
-        ] {
+        for good in ["a", "-", "--help", "ключ", "鍵", "a b", "🔑", &"k".repeat(KEY_BYTES_MAX)]
+        {
             assert!(Key::try_from(good).is_ok(), "{good:?}");
         }
         assert_eq!(Key::try_from(""), Err(KeyError::Empty));
         assert_eq!(Key::try_from("a\tb"), Err(KeyError::Control('\t')));
         assert_eq!(Key::try_from("a\u{85}"), Err(KeyError::Control('\u{85}')));
-        assert_eq!(
-            Key::try_from("k".repeat(1_025).as_str()),
-            Err(KeyError::TooLong(1_025))
-        );
+        assert_eq!(Key::try_from("k".repeat(1_025).as_str()), Err(KeyError::TooLong(1_025)));
     }
 }

@@ -29,11 +29,7 @@ impl TryFrom<Bytes> for Value {
     type Error = ValueTooLong;
 
     fn try_from(bytes: Bytes) -> Result<Self, ValueTooLong> {
-        if bytes.len() > VALUE_BYTES_MAX {
-            Err(ValueTooLong(bytes.len()))
-        } else {
-            Ok(Self(bytes))
-        }
+        if bytes.len() > VALUE_BYTES_MAX { Err(ValueTooLong(bytes.len())) } else { Ok(Self(bytes)) }
     }
 }
 

@@ -68,8 +68,7 @@ impl Watches {
 
     /// Forgets all of a connection.
     pub fn forget_connection(&mut self, connection: u64) {
-        self.watches
-            .retain(|request, _| request.connection != connection);
+        self.watches.retain(|request, _| request.connection != connection);
     }
 
     /// Ends one, and says so.
@@ -81,12 +80,7 @@ impl Watches {
     ) -> Option<Answer> {
         let (watch, _) = self.watches.remove(&request)?;
         let resume = revision + 1;
-        Some(Answer::Watch(WatchLine::End {
-            id: watch.id,
-            end: true,
-            resume,
-            error,
-        }))
+        Some(Answer::Watch(WatchLine::End { id: watch.id, end: true, resume, error }))
     }
 
     /// All that run.
@@ -105,24 +99,16 @@ impl Watches {
 
     /// When the next quiet watch wants to hear something.
     pub fn deadline(&self) -> Option<Time> {
-        self.watches
-            .values()
-            .filter_map(|(_, progress_at)| *progress_at)
-            .min()
+        self.watches.values().filter_map(|(_, progress_at)| *progress_at).min()
     }
 
     /// Tells all whose time has come that they have heard all up to `revision`.
     pub fn tick(&mut self, now: Time, revision: u64, mut tell: impl FnMut(RequestId, Answer)) {
         for (request, (watch, progress_at)) in &mut self.watches {
-            let Some(interval) = watch.progress else {
-                continue;
-            };
+            let Some(interval) = watch.progress else { continue };
             if progress_at.is_some_and(|at| at <= now) {
                 *progress_at = Some(now + interval);
-                let line = WatchLine::Progress {
-                    id: watch.id.clone(),
-                    progress: revision,
-                };
+                let line = WatchLine::Progress { id: watch.id.clone(), progress: revision };
                 tell(*request, Answer::Watch(line));
             }
         }
@@ -131,17 +117,9 @@ impl Watches {
 
 impl Watch {
     fn line(&self, change: &Change) -> WatchLine {
-        let kind = if change.after.is_some() {
-            EventKind::Put
-        } else {
-            EventKind::Delete
-        };
+        let kind = if change.after.is_some() { EventKind::Put } else { EventKind::Delete };
         let (value, value_b64) = change.after.clone().map_or((None, None), bytes::split);
-        let before = if self.previous {
-            change.before.clone()
-        } else {
-            None
-        };
+        let before = if self.previous { change.before.clone() } else { None };
         let (previous, previous_b64) = before.map_or((None, None), bytes::split);
         let event = WatchEvent {
             kind,
@@ -152,10 +130,6 @@ impl Watch {
             previous_b64,
             revision: change.revision,
         };
-        WatchLine::Events {
-            id: self.id.clone(),
-            events: vec![event],
-            revision: change.revision,
-        }
+        WatchLine::Events { id: self.id.clone(), events: vec![event], revision: change.revision }
     }
 }

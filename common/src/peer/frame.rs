@@ -79,10 +79,7 @@ fn encode_with(kind: Kind, out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)
     out.extend([VERSION, kind as u8]);
     payload(out);
     let length = out.len() - start - LENGTH_BYTES;
-    assert!(
-        length <= FRAME_BYTES_MAX,
-        "a message of {length} bytes was built"
-    );
+    assert!(length <= FRAME_BYTES_MAX, "a message of {length} bytes was built");
     let checked = start + LENGTH_BYTES + 4;
     let crc = crc32fast::hash(&out[checked..]);
     let length = u32::try_from(length).expect("below the bound");
@@ -96,19 +93,13 @@ fn encode_with(kind: Kind, out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)
 ///
 /// [`FrameError`]: what follows can't be told apart any more.
 pub fn decode(buffer: &[u8], bytes_max: usize) -> Result<Option<Frame<'_>>, FrameError> {
-    let Some((length, rest)) = buffer.split_first_chunk::<LENGTH_BYTES>() else {
-        return Ok(None);
-    };
+    let Some((length, rest)) = buffer.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
     let length = u32::from_le_bytes(*length) as usize;
     if !(HEAD_BYTES..=bytes_max).contains(&length) {
         return Err(FrameError::Length(length));
     }
-    let Some(body) = rest.get(..length) else {
-        return Ok(None);
-    };
-    let (crc, checked) = body
-        .split_first_chunk::<4>()
-        .ok_or(FrameError::Length(length))?;
+    let Some(body) = rest.get(..length) else { return Ok(None) };
+    let (crc, checked) = body.split_first_chunk::<4>().ok_or(FrameError::Length(length))?;
     if crc32fast::hash(checked) != u32::from_le_bytes(*crc) {
         return Err(FrameError::Checksum);
     }
@@ -124,11 +115,7 @@ pub fn decode(buffer: &[u8], bytes_max: usize) -> Result<Option<Frame<'_>>, Fram
         2 => Kind::Message,
         other => return Err(FrameError::Kind(*other)),
     };
-    Ok(Some(Frame {
-        kind,
-        payload,
-        length: LENGTH_BYTES + length,
-    }))
+    Ok(Some(Frame { kind, payload, length: LENGTH_BYTES + length }))
 }
 
 impl Frame<'_> {
@@ -162,15 +149,9 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&(1_u8, "abc"), &mut bytes);
         for length in 0..bytes.len() {
-            assert_eq!(
-                decode(&bytes[..length], FRAME_BYTES_MAX),
-                Ok(None),
-                "length {length}"
-            );
+            assert_eq!(decode(&bytes[..length], FRAME_BYTES_MAX), Ok(None), "length {length}");
         }
-        let frame = decode(&bytes, FRAME_BYTES_MAX)
-            .expect("sound")
-            .expect("whole");
+        let frame = decode(&bytes, FRAME_BYTES_MAX).expect("sound").expect("whole");
         assert_eq!(frame.length, bytes.len());
         assert_eq!(frame.message(), Ok((1_u8, "abc".to_owned())));
     }

@@ -74,10 +74,7 @@ impl Hello {
     /// [`HelloError`], which is told to the other side.
     pub fn check(&self, theirs: &Self) -> Result<(), HelloError> {
         if theirs.protocol_min > PROTOCOL || theirs.protocol_max < PROTOCOL {
-            return Err(HelloError::Version(
-                theirs.protocol_min,
-                theirs.protocol_max,
-            ));
+            return Err(HelloError::Version(theirs.protocol_min, theirs.protocol_max));
         }
         if theirs.node == self.node {
             return Err(HelloError::Itself);
@@ -86,9 +83,7 @@ impl Hello {
             return Err(HelloError::SameName(theirs.name.clone()));
         }
         if !is_address(&theirs.address) {
-            return Err(HelloError::Address(
-                theirs.address.chars().take(80).collect(),
-            ));
+            return Err(HelloError::Address(theirs.address.chars().take(80).collect()));
         }
         match (self.cluster, theirs.cluster) {
             (Some(ours), Some(theirs)) if ours != theirs => {
@@ -137,32 +132,16 @@ mod tests {
         assert_eq!(ours.check(&hello(2, "b", Some(7))), Ok(()));
         assert_eq!(ours.check(&hello(2, "b", None)), Ok(()));
         assert_eq!(ours.check(&hello(1, "a", Some(7))), Err(HelloError::Itself));
-        assert!(matches!(
-            ours.check(&hello(2, "a", Some(7))),
-            Err(HelloError::SameName(_))
-        ));
-        assert!(matches!(
-            ours.check(&hello(2, "b", Some(8))),
-            Err(HelloError::Cluster { .. })
-        ));
+        assert!(matches!(ours.check(&hello(2, "a", Some(7))), Err(HelloError::SameName(_))));
+        assert!(matches!(ours.check(&hello(2, "b", Some(8))), Err(HelloError::Cluster { .. })));
         let joining = hello(1, "a", None);
-        assert_eq!(
-            joining.check(&hello(2, "b", None)),
-            Err(HelloError::NoCluster)
-        );
+        assert_eq!(joining.check(&hello(2, "b", None)), Err(HelloError::NoCluster));
     }
 
     #[test]
     fn a_later_protocol_is_refused_before_anything_else_is_read() {
-        let later = Hello {
-            protocol_min: 2,
-            protocol_max: 3,
-            ..hello(2, "b", Some(7))
-        };
-        assert_eq!(
-            hello(1, "a", Some(7)).check(&later),
-            Err(HelloError::Version(2, 3))
-        );
+        let later = Hello { protocol_min: 2, protocol_max: 3, ..hello(2, "b", Some(7)) };
+        assert_eq!(hello(1, "a", Some(7)).check(&later), Err(HelloError::Version(2, 3)));
     }
 
     #[test]

@@ -54,9 +54,7 @@ pub fn encode<R: Serialize>(record: &R) -> Vec<u8> {
 ///
 /// [`RecordError`]; nothing is guessed.
 pub fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, RecordError> {
-    let (magic, rest) = bytes
-        .split_at_checked(MAGIC.len())
-        .ok_or(RecordError::Magic)?;
+    let (magic, rest) = bytes.split_at_checked(MAGIC.len()).ok_or(RecordError::Magic)?;
     if magic != MAGIC {
         return Err(RecordError::Magic);
     }
@@ -85,10 +83,7 @@ mod tests {
             assert!(decode::<(u64, String)>(&damaged).is_err(), "bit {bit}");
         }
         for length in 0..bytes.len() {
-            assert!(
-                decode::<(u64, String)>(&bytes[..length]).is_err(),
-                "length {length}"
-            );
+            assert!(decode::<(u64, String)>(&bytes[..length]).is_err(), "length {length}");
         }
     }
 }

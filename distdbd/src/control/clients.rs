@@ -134,23 +134,14 @@ fn too_slow(id: Option<Id>, line: &WatchLine) -> WatchLine {
     };
     let message = "the watch makes more lines than the client reads";
     let failure = Failure::new(ErrorCode::SlowConsumer, message);
-    WatchLine::End {
-        id,
-        end: true,
-        resume,
-        error: Some(failure),
-    }
+    WatchLine::End { id, end: true, resume, error: Some(failure) }
 }
 
 fn size(line: &WatchLine) -> usize {
-    let WatchLine::Events { events, .. } = line else {
-        return 0;
-    };
+    let WatchLine::Events { events, .. } = line else { return 0 };
     let of_event = |event: &WatchEvent| {
         let texts = [&event.value, &event.previous].into_iter().flatten();
-        let bytes = [&event.value_b64, &event.previous_b64]
-            .into_iter()
-            .flatten();
+        let bytes = [&event.value_b64, &event.previous_b64].into_iter().flatten();
         let texts = texts.map(TextBytes::byte_count);
         let bytes = bytes.map(Base64Bytes::byte_count);
         event.key.as_str().len() + texts.chain(bytes).sum::<usize>()

@@ -47,22 +47,11 @@ pub(super) fn serve(
     let (read_half, write_half) = stream.into_split();
     let (outgoing, lines) = mpsc::unbounded_channel();
     let flow = Arc::new(Flow::default());
-    let writer = Writer {
-        stream: write_half,
-        flow: Arc::clone(&flow),
-        credentials,
-    };
+    let writer = Writer { stream: write_half, flow: Arc::clone(&flow), credentials };
     let tasks = tasks.clone();
     async move {
-        let client = Client {
-            outgoing: outgoing.clone(),
-            flow: Arc::clone(&flow),
-        };
-        if inputs
-            .send(ClientInput::Opened { connection, client })
-            .await
-            .is_err()
-        {
+        let client = Client { outgoing: outgoing.clone(), flow: Arc::clone(&flow) };
+        if inputs.send(ClientInput::Opened { connection, client }).await.is_err() {
             return; // The process ends.
         }
         tasks.spawn(writer.run(lines));
@@ -92,11 +81,7 @@ pub(super) fn serve(
 /// `SO_PEERCRED`: as they were when the client connected.
 fn credentials(stream: &UnixStream) -> Option<PeerCredentials> {
     let cred = stream.peer_cred().ok()?;
-    Some(PeerCredentials {
-        uid: cred.uid(),
-        gid: cred.gid(),
-        pid: cred.pid().unwrap_or(0),
-    })
+    Some(PeerCredentials { uid: cred.uid(), gid: cred.gid(), pid: cred.pid().unwrap_or(0) })
 }
 
 struct Reader {
@@ -162,42 +147,26 @@ impl Reader {
             Err(error) => {
                 let LineError { id, failure, close } = *error;
                 self.reply(Outgoing::Reply(id, self.header(), Err(failure)));
-                return if close {
-                    Next::Close
-                } else {
-                    self.leave_room().await
-                };
+                return if close { Next::Close } else { self.leave_room().await };
             }
         };
         self.sequence += 1;
-        let id = RequestId {
-            connection: self.connection,
-            sequence: self.sequence,
-        };
+        let id = RequestId { connection: self.connection, sequence: self.sequence };
         let is_nameless = call.id.is_none();
         self.flow.outstanding.fetch_add(1, Ordering::Relaxed);
-        self.flow
-            .nameless
-            .fetch_add(usize::from(is_nameless), Ordering::Relaxed);
-        if self
-            .inputs
-            .send(ClientInput::Request { id, call })
-            .await
-            .is_err()
-        {
+        self.flow.nameless.fetch_add(usize::from(is_nameless), Ordering::Relaxed);
+        if self.inputs.send(ClientInput::Request { id, call }).await.is_err() {
             return Next::Close;
         }
         if is_nameless {
-            self.until(|flow| flow.nameless.load(Ordering::Relaxed) == 0)
-                .await;
+            self.until(|flow| flow.nameless.load(Ordering::Relaxed) == 0).await;
         }
         self.leave_room().await
     }
 
     /// Goes on when less than the bound is outstanding.
     async fn leave_room(&self) -> Next {
-        self.until(|flow| flow.outstanding.load(Ordering::Relaxed) < OUTSTANDING_MAX)
-            .await;
+        self.until(|flow| flow.outstanding.load(Ordering::Relaxed) < OUTSTANDING_MAX).await;
         Next::Read
     }
 
@@ -208,12 +177,7 @@ impl Reader {
     }
 
     fn header(&self) -> Header {
-        Header {
-            node: self.node.clone(),
-            mode: None,
-            revision: None,
-            served: None,
-        }
+        Header { node: self.node.clone(), mode: None, revision: None, served: None }
     }
 
     fn refuse(&self, failure: Failure) {
@@ -222,12 +186,8 @@ impl Reader {
 
     fn reply(&self, line: Outgoing) {
         self.flow.outstanding.fetch_add(1, Ordering::Relaxed);
-        let Outgoing::Reply(id, ..) = &line else {
-            return;
-        };
-        self.flow
-            .nameless
-            .fetch_add(usize::from(id.is_none()), Ordering::Relaxed);
+        let Outgoing::Reply(id, ..) = &line else { return };
+        self.flow.nameless.fetch_add(usize::from(id.is_none()), Ordering::Relaxed);
         let _ = self.outgoing.send(line);
     }
 
@@ -318,13 +278,10 @@ impl Writer {
 
     fn count(&self, written: &Written) {
         let flow = &self.flow;
-        flow.outstanding
-            .fetch_sub(written.requests, Ordering::Relaxed);
+        flow.outstanding.fetch_sub(written.requests, Ordering::Relaxed);
         flow.nameless.fetch_sub(written.nameless, Ordering::Relaxed);
-        flow.watch_lines
-            .fetch_sub(written.watch_lines, Ordering::Relaxed);
-        flow.watch_bytes
-            .fetch_sub(written.watch_bytes, Ordering::Relaxed);
+        flow.watch_lines.fetch_sub(written.watch_lines, Ordering::Relaxed);
+        flow.watch_bytes.fetch_sub(written.watch_bytes, Ordering::Relaxed);
         flow.written.notify_one();
     }
 }

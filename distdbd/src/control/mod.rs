@@ -104,12 +104,7 @@ pub(crate) fn clients_max(descriptors: u64) -> usize {
 
 /// The line for a client that is heard no further.
 fn refusal(node: NodeName, failure: Failure) -> Vec<u8> {
-    let header = Header {
-        node,
-        mode: None,
-        revision: None,
-        served: None,
-    };
+    let header = Header { node, mode: None, revision: None, served: None };
     let line = ReplyLine::<Reply>::new(None, header, Err(failure));
     let mut bytes = serde_json::to_vec(&line).expect("strings and numbers serialize");
     bytes.push(b'\n');

@@ -31,17 +31,11 @@ impl Access {
             return Ok(Self { mode, group: None });
         };
         if let Ok(number) = group.parse() {
-            return Ok(Self {
-                mode,
-                group: Some(Gid::from_raw(number)),
-            });
+            return Ok(Self { mode, group: Some(Gid::from_raw(number)) });
         }
         let found = Group::from_name(group).with_context(|| format!("look up group {group}"))?;
         let found = found.with_context(|| format!("there is no group {group}"))?;
-        Ok(Self {
-            mode,
-            group: Some(found.gid),
-        })
+        Ok(Self { mode, group: Some(found.gid) })
     }
 }
 
@@ -107,10 +101,7 @@ mod tests {
     use super::*;
 
     fn access() -> Access {
-        Access {
-            mode: 0o600,
-            group: None,
-        }
+        Access { mode: 0o600, group: None }
     }
 
     /// P9: a path that is too long is an error, not another path.
@@ -127,10 +118,7 @@ mod tests {
         let path = dir.path().join("control.sock");
         let (socket, listener) = Socket::bind(path.clone(), &access()).expect("free");
         assert!(Socket::bind(path.clone(), &access()).is_err());
-        assert!(
-            UnixStream::connect(&path).is_ok(),
-            "the live one was disturbed"
-        );
+        assert!(UnixStream::connect(&path).is_ok(), "the live one was disturbed");
         std::mem::forget(socket); // As kill -9 does.
         drop(listener);
         assert!(UnixStream::connect(&path).is_err());

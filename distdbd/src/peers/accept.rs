@@ -34,9 +34,7 @@ pub(crate) async fn accept(listener: TcpListener, shared: Shared) {
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
-            continue;
-        };
+        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else { continue };
         let (shared, refusals) = (shared.clone(), Arc::clone(&refusals));
         tokio::spawn(async move {
             let outcome = receive(stream, &shared).await;
@@ -56,17 +54,8 @@ async fn receive(mut stream: TcpStream, shared: &Shared) -> Result<(), Handshake
         return Err(HandshakeError::Fault);
     }
     if ours.is_dialler_to(theirs.node) {
-        let Hello {
-            node,
-            incarnation,
-            address,
-            ..
-        } = theirs;
-        let knocked = DialEvent::Knocked {
-            node,
-            incarnation,
-            address,
-        };
+        let Hello { node, incarnation, address, .. } = theirs;
+        let knocked = DialEvent::Knocked { node, incarnation, address };
         let _ = shared.dial.send(knocked);
     } else {
         link::start(stream, theirs, rest, shared).await;
@@ -83,10 +72,7 @@ struct Refusals {
 impl Refusals {
     fn log(&mut self, from: std::net::SocketAddr, error: &HandshakeError) {
         self.since += 1;
-        if self
-            .logged_at
-            .is_none_or(|at| at.elapsed() >= REFUSAL_LOG_INTERVAL)
-        {
+        if self.logged_at.is_none_or(|at| at.elapsed() >= REFUSAL_LOG_INTERVAL) {
             tracing::warn!(%from, %error, refused = self.since, "refused a connection");
             self.logged_at = Some(Instant::now());
             self.since = 0;

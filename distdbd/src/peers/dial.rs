@@ -80,13 +80,7 @@ impl Dialler {
         seeds: Vec<String>,
         events: mpsc::UnboundedReceiver<DialEvent>,
     ) -> Self {
-        Self {
-            shared,
-            seeds,
-            events,
-            targets: BTreeMap::new(),
-            linked: BTreeMap::new(),
-        }
+        Self { shared, seeds, events, targets: BTreeMap::new(), linked: BTreeMap::new() }
     }
 
     pub(crate) async fn run(mut self) {
@@ -117,15 +111,9 @@ impl Dialler {
     fn reconcile(&mut self) {
         let view = self.shared.view.borrow_and_update().clone();
         let wanted: BTreeMap<Target, String> = if view.hello.cluster.is_none() {
-            self.seeds
-                .iter()
-                .map(|seed| (Target::Seed(seed.clone()), seed.clone()))
-                .collect()
+            self.seeds.iter().map(|seed| (Target::Seed(seed.clone()), seed.clone())).collect()
         } else {
-            view.members
-                .into_iter()
-                .map(|(id, at)| (Target::Member(id), at))
-                .collect()
+            view.members.into_iter().map(|(id, at)| (Target::Member(id), at)).collect()
         };
         self.targets.retain(|target, state| {
             state.is_wanted = wanted.contains_key(target);
@@ -158,17 +146,11 @@ impl Dialler {
                 self.linked.remove(&peer);
                 self.set_phase(peer, Phase::Waiting(Instant::now() + PAUSE_MIN));
             }
-            DialEvent::Knocked {
-                node,
-                incarnation,
-                address,
-            } => {
+            DialEvent::Knocked { node, incarnation, address } => {
                 self.on_knocked(node, incarnation, address);
             }
             DialEvent::Tried(target, outcome) => {
-                let Some(state) = self.targets.get_mut(&target) else {
-                    return;
-                };
+                let Some(state) = self.targets.get_mut(&target) else { return };
                 let has_failed = outcome.is_err();
                 state.on_tried(&target, outcome);
                 if has_failed && !state.is_wanted {
@@ -186,10 +168,7 @@ impl Dialler {
         }
         let target = Target::Member(node);
         let phase = Phase::Waiting(Instant::now());
-        let fresh = || State {
-            is_wanted: false,
-            ..State::new(String::new(), phase)
-        };
+        let fresh = || State { is_wanted: false, ..State::new(String::new(), phase) };
         let state = self.targets.entry(target).or_insert_with(fresh);
         if state.phase != Phase::Trying {
             state.address = address;
@@ -210,15 +189,8 @@ impl Dialler {
     fn try_due(&mut self) {
         let now = Instant::now();
         let is_due = |state: &State| state.due().is_some_and(|due| due <= now);
-        let due: Vec<_> = self
-            .targets
-            .iter()
-            .filter(|(_, state)| is_due(state))
-            .collect();
-        let due: Vec<_> = due
-            .into_iter()
-            .map(|(t, s)| (t.clone(), s.address.clone()))
-            .collect();
+        let due: Vec<_> = self.targets.iter().filter(|(_, state)| is_due(state)).collect();
+        let due: Vec<_> = due.into_iter().map(|(t, s)| (t.clone(), s.address.clone())).collect();
         for (target, address) in due {
             if let Some(state) = self.targets.get_mut(&target) {
                 state.phase = Phase::Trying;
@@ -238,13 +210,7 @@ impl Dialler {
 
 impl State {
     fn new(address: String, phase: Phase) -> Self {
-        Self {
-            address,
-            is_wanted: true,
-            phase,
-            pause: PAUSE_MIN,
-            trouble: String::new(),
-        }
+        Self { address, is_wanted: true, phase, pause: PAUSE_MIN, trouble: String::new() }
     }
 
     fn due(&self) -> Option<Instant> {
@@ -264,10 +230,7 @@ impl State {
     /// Tries again later. Where the attempt has led to a link, its news comes from the driver,
     /// before or after this.
     fn on_tried(&mut self, target: &Target, outcome: Result<(), HandshakeError>) {
-        let trouble = outcome
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default();
+        let trouble = outcome.err().map(|error| error.to_string()).unwrap_or_default();
         if !trouble.is_empty() && trouble != self.trouble {
             tracing::info!(?target, address = self.address, trouble, "can't connect");
         }
@@ -288,10 +251,7 @@ async fn attempt(target: &Target, address: &str, shared: &Shared) -> Result<(), 
     if let Target::Member(node) = target
         && *node != theirs.node
     {
-        return Err(HandshakeError::Another(format!(
-            "{} ({})",
-            theirs.name, theirs.node
-        )));
+        return Err(HandshakeError::Another(format!("{} ({})", theirs.name, theirs.node)));
     }
     if shared.faults.is_cut_off(&theirs.name) {
         return Err(HandshakeError::Fault);

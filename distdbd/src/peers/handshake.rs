@@ -53,9 +53,7 @@ pub(super) async fn receive(
     let (theirs, rest) = hear(stream).await?;
     if let Err(error) = ours.check(&theirs) {
         let mut bytes = Vec::new();
-        let refused = Refused {
-            reason: error.to_string(),
-        };
+        let refused = Refused { reason: error.to_string() };
         frame::encode_json(Kind::Refused, &refused, &mut bytes);
         stream.write_all(&bytes).await?;
         return Err(error.into());

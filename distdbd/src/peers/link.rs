@@ -79,18 +79,11 @@ pub(crate) async fn start(stream: TcpStream, hello: Hello, rest: BytesMut, share
         queued_bytes: Arc::clone(&queued_bytes),
         guard: Some(cancelled.clone().drop_guard()),
     };
-    let up = PeerInput::Up {
-        hello: Box::new(hello),
-        link,
-    };
+    let up = PeerInput::Up { hello: Box::new(hello), link };
     if shared.inputs.send(up).await.is_err() {
         return; // The process ends.
     }
-    let writer = Writer {
-        stream: write_half,
-        queued_bytes,
-        drained: Arc::clone(&shared.drained),
-    };
+    let writer = Writer { stream: write_half, queued_bytes, drained: Arc::clone(&shared.drained) };
     let stop = cancelled.clone();
     shared.writers.spawn(async move {
         tokio::select! {
@@ -99,13 +92,7 @@ pub(crate) async fn start(stream: TcpStream, hello: Hello, rest: BytesMut, share
         }
     });
     let faults = shared.faults.clone();
-    let reader = Reader {
-        stream: read_half,
-        from,
-        serial,
-        name,
-        faults,
-    };
+    let reader = Reader { stream: read_half, from, serial, name, faults };
     let inputs = shared.inputs.clone();
     tokio::spawn(async move {
         tokio::select! {
@@ -130,9 +117,7 @@ impl Writer {
                 tokio::time::sleep_until(due).await;
             }
             let sent = self.stream.write_all(&piece.bytes).await;
-            let before = self
-                .queued_bytes
-                .fetch_sub(piece.bytes.len(), Ordering::Relaxed);
+            let before = self.queued_bytes.fetch_sub(piece.bytes.len(), Ordering::Relaxed);
             if before > QUEUED_BYTES_LOW && before - piece.bytes.len() <= QUEUED_BYTES_LOW {
                 self.drained.notify_one();
             }
@@ -166,11 +151,7 @@ impl Reader {
             if !messages.is_empty() {
                 let messages = self.suffer(messages).await;
                 let (from, serial) = (self.from, self.serial);
-                let input = PeerInput::Messages {
-                    from,
-                    serial,
-                    messages,
-                };
+                let input = PeerInput::Messages { from, serial, messages };
                 if inputs.send(input).await.is_err() {
                     return;
                 }

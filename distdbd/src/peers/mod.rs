@@ -40,11 +40,7 @@ pub(crate) enum PeerInput {
     /// A peer has passed the handshake.
     Up { hello: Box<Hello>, link: Link },
     /// It has sent messages.
-    Messages {
-        from: NodeId,
-        serial: u64,
-        messages: Vec<Message>,
-    },
+    Messages { from: NodeId, serial: u64, messages: Vec<Message> },
     /// Its connection has ended.
     Down { from: NodeId, serial: u64 },
 }
@@ -74,26 +70,11 @@ impl Shared {
     pub(crate) fn new(
         view: watch::Receiver<View>,
         faults: Faults,
-    ) -> (
-        Self,
-        mpsc::Receiver<PeerInput>,
-        mpsc::UnboundedReceiver<DialEvent>,
-    ) {
+    ) -> (Self, mpsc::Receiver<PeerInput>, mpsc::UnboundedReceiver<DialEvent>) {
         let (inputs, inputs_receiver) = mpsc::channel(INPUTS_MAX);
         let (dial, dial_receiver) = mpsc::unbounded_channel();
         let (drained, writers) = (Arc::default(), TaskTracker::new());
-        (
-            Self {
-                view,
-                inputs,
-                dial,
-                faults,
-                drained,
-                writers,
-            },
-            inputs_receiver,
-            dial_receiver,
-        )
+        (Self { view, inputs, dial, faults, drained, writers }, inputs_receiver, dial_receiver)
     }
 }
 
@@ -106,10 +87,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn new(shared: Shared) -> Self {
-        Self {
-            links: BTreeMap::new(),
-            shared,
-        }
+        Self { links: BTreeMap::new(), shared }
     }
 
     /// Takes a link. Tells whether the peer had one, which has ended: it has connected anew.
@@ -127,9 +105,7 @@ impl Peers {
 
     /// Whether `serial` is the link that `peer` has, and not one that it had.
     pub(crate) fn is_current(&self, peer: NodeId, serial: u64) -> bool {
-        self.links
-            .get(&peer)
-            .is_some_and(|link| link.serial == serial)
+        self.links.get(&peer).is_some_and(|link| link.serial == serial)
     }
 
     fn dialler(&self, event: DialEvent) {
@@ -154,9 +130,7 @@ impl Peers {
 
     fn send_piece(&self, to: &Recipients, piece: Bytes) {
         for peer in to.as_slice() {
-            let Some(link) = self.links.get(peer) else {
-                continue;
-            };
+            let Some(link) = self.links.get(peer) else { continue };
             let fate = self.shared.faults.fate(&link.name, Way::Out);
             for _ in 0..fate.copies {
                 link.send(piece.clone(), fate.delay);
@@ -166,9 +140,7 @@ impl Peers {
 
     /// Whether a peer has so much on its way that clients must wait.
     pub(crate) fn are_congested(&self) -> bool {
-        self.links
-            .values()
-            .any(|link| link.queued_bytes() > QUEUED_BYTES_MAX)
+        self.links.values().any(|link| link.queued_bytes() > QUEUED_BYTES_MAX)
     }
 
     /// Lets what is on its way leave.

@@ -17,10 +17,7 @@ fn a_put_may_carry_text_or_base64() {
     let base64 = parse(r#"{"op":"put","key":"k","value_b64":"YcOk"}"#);
     assert_eq!(text, base64);
     let both = fail(br#"{"op":"put","key":"k","value":"a","value_b64":"YQ=="}"#);
-    assert_eq!(
-        (both.failure.code, both.close),
-        (ErrorCode::BadRequest, false)
-    );
+    assert_eq!((both.failure.code, both.close), (ErrorCode::BadRequest, false));
 }
 
 /// P11: an operation of tomorrow is told apart from a mistake of today, its members unseen.
@@ -37,30 +34,20 @@ fn an_unknown_or_mistyped_member_is_named() {
         (r#"{"op":"get","key":"k","keu":1}"#, "keu"),
         (r#"{"op":"get","key":7}"#, "`key`"),
         (r#"{"op":"get","key":"k","value":"v"}"#, "`value`"),
-        (
-            r#"{"op":"status","request":{"client":"x","seq":1}}"#,
-            "`request`",
-        ),
+        (r#"{"op":"status","request":{"client":"x","seq":1}}"#, "`request`"),
         (r#"{"op":"get"}"#, "`key`"),
         (r#"{"op":"list","limit":-1}"#, "`limit`"),
         (r#"{"op":"list","limit":1e400}"#, "no JSON"),
         (r#"{"op":"get","key":""}"#, "`key`"),
         (r#"{"op":"wait","for":"rain"}"#, "`for`"),
-        (
-            r#"{"op":"put","key":"k","value":"v","request":{"client":"x","seq":1}}"#,
-            "client",
-        ),
+        (r#"{"op":"put","key":"k","value":"v","request":{"client":"x","seq":1}}"#, "client"),
         (r#"{"op":"fault","set":"drop","amount":1.5}"#, "`amount`"),
         (r#"{"key":"k"}"#, "`op`"),
         (r#"{"op":5}"#, "`op`"),
     ] {
         let error = fail(line.as_bytes());
         assert_eq!(error.failure.code, ErrorCode::BadRequest, "{line}");
-        assert!(
-            error.failure.message.contains(named),
-            "{line}: {}",
-            error.failure.message
-        );
+        assert!(error.failure.message.contains(named), "{line}: {}", error.failure.message);
     }
 }
 
@@ -68,10 +55,7 @@ fn an_unknown_or_mistyped_member_is_named() {
 #[test]
 fn a_line_that_is_no_object_ends_the_connection() {
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let hidden = format!(
-        r#"{{"op":"get","key":{}}}"#,
-        "[".repeat(17) + &"]".repeat(17)
-    );
+    let hidden = format!(r#"{{"op":"get","key":{}}}"#, "[".repeat(17) + &"]".repeat(17));
     for line in [
         b"".as_slice(),
         b"null",
@@ -98,10 +82,7 @@ fn a_line_that_is_no_object_ends_the_connection() {
 #[test]
 fn the_same_member_twice_is_a_mistake() {
     let error = fail(br#"{"op":"get","key":"a","key":"b"}"#);
-    assert_eq!(
-        (error.failure.code, error.close),
-        (ErrorCode::BadRequest, false)
-    );
+    assert_eq!((error.failure.code, error.close), (ErrorCode::BadRequest, false));
 }
 
 #[test]
@@ -113,10 +94,7 @@ fn a_carriage_return_is_white_space() {
 fn what_is_past_its_bound_is_too_large() {
     let key = format!(r#"{{"op":"get","key":"{}"}}"#, "k".repeat(1_025));
     assert_eq!(fail(key.as_bytes()).failure.code, ErrorCode::TooLarge);
-    let value = format!(
-        r#"{{"op":"put","key":"k","value":"{}"}}"#,
-        "v".repeat(1024 * 1024 + 1)
-    );
+    let value = format!(r#"{{"op":"put","key":"k","value":"{}"}}"#, "v".repeat(1024 * 1024 + 1));
     assert_eq!(fail(value.as_bytes()).failure.code, ErrorCode::TooLarge);
 }
 
@@ -130,44 +108,24 @@ fn any_request() -> impl Strategy<Value = Request> {
     let text = prop::option::of("[a-z]{0,4}");
     prop_oneof![
         (any_key(), value).prop_map(|(key, value)| Request::Put { key, value }),
-        any_key().prop_map(|key| Request::Get {
-            key,
-            read: Some(Read::Stale)
-        }),
+        any_key().prop_map(|key| Request::Get { key, read: Some(Read::Stale) }),
         any_key().prop_map(|key| Request::Delete(Selection::Key(key))),
         "[a-z]{0,3}".prop_map(|prefix| Request::Delete(Selection::Prefix(prefix))),
         any_key().prop_map(|key| Request::Wait(Condition::Key(key))),
         (text.clone(), text, any::<Option<u64>>(), any::<bool>()).prop_map(
             |(start, end, limit, keys_only)| {
-                Request::List(Range {
-                    start,
-                    end,
-                    limit,
-                    keys_only,
-                    ..Range::default()
-                })
+                Request::List(Range { start, end, limit, keys_only, ..Range::default() })
             }
         ),
         (any_key(), any::<Option<u64>>(), any::<bool>()).prop_map(|(key, from, previous)| {
             let progress = Some(Duration::from_millis(50));
-            Request::Watch {
-                selection: Selection::Key(key),
-                from,
-                previous,
-                progress,
-            }
+            Request::Watch { selection: Selection::Key(key), from, previous, progress }
         }),
-        any::<i64>().prop_map(|n| Request::Cancel {
-            target: Id::Signed(n.min(-1))
-        }),
+        any::<i64>().prop_map(|n| Request::Cancel { target: Id::Signed(n.min(-1)) }),
         (0_u8..=4).prop_map(|quarters| {
             let kind = FaultKind::Drop(f64::from(quarters) / 4.0);
             let direction = Direction::In;
-            Request::Fault(Some(Fault {
-                kind,
-                peers: vec!["node2".to_owned()],
-                direction,
-            }))
+            Request::Fault(Some(Fault { kind, peers: vec!["node2".to_owned()], direction }))
         }),
         Just(Request::Status),
         Just(Request::Sync),

@@ -29,12 +29,7 @@ impl Line {
                 line.set_range(range);
                 "list"
             }
-            Request::Watch {
-                selection,
-                from,
-                previous,
-                progress,
-            } => {
+            Request::Watch { selection, from, previous, progress } => {
                 line.set_selection(selection);
                 line.from = *from;
                 line.previous = previous.then_some(true);
