@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Runs the model checker on the rows of mc/runs.tsv and compares verdict, name
+# of the violated property and number of states with what each row expects:
+#   spec/check.sh              the rows marked quick or default
+#   spec/check.sh quick        the rows marked quick
+#   spec/check.sh full         all rows, some of which take minutes
+#   spec/check.sh full NAME    the rows whose configuration contains NAME
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+mode=${1:-default}
+only=${2:-}
+case $mode in
+    quick) modes=" quick " ;;
+    default) modes=" quick default " ;;
+    full) modes=" quick default full " ;;
+    *) echo "usage: check.sh [quick | default | full] [NAME]" >&2; exit 64 ;;
+esac
+
+# Tells a missing TLC (one message) from a failing run (one line each).
+logs=../target/tlc/logs
+mkdir -p "$logs"
+if ! ./tlc.sh DistributedDb.tla -config mc/reach_refused_donor.cfg >"$logs/probe" 2>&1 &&
+    ! grep -q 'is violated' "$logs/probe"; then
+    cat "$logs/probe" >&2
+    exit 69
+fi
+
+# TLC names a violated invariant or action property. Of liveness it only says
+# that some property failed, so those configurations have one property each.
+violated_in() {
+    local log=$1 cfg=$2 name
+    name=$(sed -nE 's/^Error: (Invariant|Action property) ([A-Za-z0-9_]+) is violated.*/\2/p' "$log" |
+        head -n 1)
+    if [ -z "$name" ] && grep -q 'Temporal properties were violated' "$log"; then
+        name=$(sed -n '/^PROPERTIES/,$p' "$cfg" | awk 'NF && $1 != "PROPERTIES" { print $1 }' |
+            paste -sd,)
+    fi
+    if [ -z "$name" ] && grep -q '^Error: Deadlock reached' "$log"; then
+        name=Deadlock
+    fi
+    echo "${name:--}"
+}
+
+runs=0
+failed=0
+began=$(date +%s)
+format='%-4s %-26s %4s %-21s %4s %-21s %9s %5s  %s\n'
+# shellcheck disable=SC2059  # The format is the constant above.
+row() { printf "$format" "$@"; }
+row '' run want violating got violating states secs meaning
+
+while IFS=$'\t' read -r module cfg when want_exit want_name states_min meaning; do
+    [[ $modes == *" $when "* ]] || continue
+    [[ $cfg == *"$only"* ]] || continue
+    runs=$((runs + 1))
+    name=$(basename "$cfg" .cfg)
+    log=$logs/$name
+    start=$(date +%s)
+    got_exit=0
+    ./tlc.sh "$module" -config "$cfg" </dev/null >"$log" 2>&1 || got_exit=$?
+    seconds=$(($(date +%s) - start))
+    got_name=$(violated_in "$log" "$cfg")
+    states=$(sed -nE 's/^[0-9]+ states generated, ([0-9]+) distinct states found.*/\1/p' "$log" |
+        tail -n 1)
+    verdict=ok
+    if [ "$got_exit" != "$want_exit" ] || [ "$got_name" != "$want_name" ] ||
+        [ "${states:-0}" -lt "$states_min" ]; then
+        verdict=FAIL
+        failed=$((failed + 1))
+    fi
+    row "$verdict" "$name" "$want_exit" "$want_name" "$got_exit" "$got_name" \
+        "${states:-0}" "$seconds" "$meaning"
+    if [ "$verdict" = FAIL ]; then
+        echo "     at least $states_min states expected; log: spec/$log"
+    fi
+done < <(grep -v '^#' mc/runs.tsv)
+
+echo "$((runs - failed)) of $runs runs as expected, $(($(date +%s) - began)) s"
+# A filter that matches nothing must not pass.
+[ "$runs" -gt 0 ] && [ "$failed" -eq 0 ]
