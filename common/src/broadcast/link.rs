@@ -123,16 +123,20 @@ impl Links {
     }
 
     /// Notes that a donor's state was merged: who had heard `theirs` of everybody, when this node
-    /// had heard `before`. What of that the donor has not missed, this node has not either.
+    /// had heard `before`. What of that the donor has not missed, this node has not either. If it
+    /// had `forgotten` its own state, it has of absent peers just what the donor has.
     pub(super) fn forgive(
         &mut self,
         before: &BTreeMap<NodeId, Heard>,
         theirs: &BTreeMap<NodeId, Heard>,
+        forgotten: bool,
     ) {
         for (peer, theirs) in theirs {
             let is_connected = self.links.contains_key(peer);
             let ours = self.heard.entry(*peer).or_insert(*theirs);
-            if !is_connected && ours.incarnation <= theirs.incarnation {
+            let is_news = (ours.incarnation, ours.number) < (theirs.incarnation, theirs.number)
+                || forgotten && ours.incarnation == theirs.incarnation;
+            if !is_connected && is_news {
                 *ours = *theirs;
                 continue;
             }
@@ -193,6 +197,23 @@ mod tests {
         assert_eq!(links.hear(peer, 3), None);
         assert_eq!(links.hear_all_up_to(peer, 6), 2);
         assert_eq!(links.missed(peer), 4);
+    }
+
+    /// A donor that has heard less of an absent peer does not set this node back.
+    #[test]
+    fn a_repair_never_forgets_what_was_heard() {
+        let (mut links, peer) = connected(1);
+        links.hear(peer, 5);
+        links.disconnect(peer);
+        let theirs = Heard { incarnation: Incarnation(1), number: 3, missed: 0 };
+        let before = links.heard().clone();
+        links.forgive(&before, &BTreeMap::from([(peer, theirs)]), false);
+        assert_eq!(
+            links.heard()[&peer],
+            Heard { incarnation: Incarnation(1), number: 5, missed: 2 }
+        );
+        links.forgive(&before, &BTreeMap::from([(peer, theirs)]), true);
+        assert_eq!(links.heard()[&peer], theirs);
     }
 
     #[test]

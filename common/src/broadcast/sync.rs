@@ -236,7 +236,7 @@ impl Broadcast {
         let session = self.sync.session.take().expect("a chunk of it has just come");
         self.timers.cancel(Timer::Retry);
         self.sync.failed.clear();
-        self.links.forgive(&session.before, &session.theirs);
+        self.links.forgive(&session.before, &session.theirs, !self.ready);
         if !self.ready {
             self.become_ready(Readiness::Synced, effects);
         }
