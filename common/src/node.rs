@@ -15,7 +15,7 @@ use crate::control::reply::{Cancelled, Header, Reply, Waited, WatchBegun};
 use crate::control::request::{Call, Request};
 use crate::control::status::{Check, Hello, Limits};
 use crate::control::{self, Id, line};
-use crate::identity::ClusterId;
+use crate::identity::{ClusterId, NodeId};
 use crate::kv::watch::{Watch, Watches};
 use crate::kv::{key, value};
 use crate::modes::Mode;
@@ -112,6 +112,11 @@ impl Node {
     /// Whom to be connected with.
     pub fn other_members(&self) -> impl Iterator<Item = &Member> {
         self.broadcast.other_members()
+    }
+
+    /// Whether `peer` is connected.
+    pub fn is_connected(&self, peer: NodeId) -> bool {
+        self.broadcast.is_connected(peer)
     }
 
     /// Whether the node serves.

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::broadcast::members::Member;
 use common::control::reply::Reply;
 use common::control::request::{Call, Request};
 use common::node::Node;
@@ -20,7 +21,7 @@ use crate::control::ClientInput;
 use crate::control::clients::Clients;
 use crate::control::socket::Socket;
 use crate::fault::Faults;
-use crate::peers::{PeerInput, Peers, View};
+use crate::peers::{MemberView, PeerInput, Peers, View};
 use crate::place::DataDir;
 use crate::process::{EndSignals, Supervisor};
 use crate::witness::Witness;
@@ -224,7 +225,12 @@ impl Driver {
 
     /// Tells the tasks around the links, and systemd, what has become of the node.
     fn report(&mut self) {
-        let members = self.node.other_members().map(|m| (m.id, m.address.clone())).collect();
+        let member_view = |member: &Member| MemberView {
+            name: member.name.clone(),
+            address: member.address.clone(),
+            is_connected: self.node.is_connected(member.id),
+        };
+        let members = self.node.other_members().map(|m| (m.id, member_view(m))).collect();
         let current = View { hello: self.node.hello(), members };
         self.view.send_if_modified(|view| {
             let is_other = *view != current;

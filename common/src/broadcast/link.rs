@@ -148,6 +148,14 @@ impl Links {
         }
     }
 
+    /// Forgets peers that are neither connected nor `known`, so that what is remembered is bounded.
+    pub(super) fn forget_all_but(&mut self, known: impl Fn(NodeId) -> bool) {
+        let links = &self.links;
+        let is_kept = |peer: &NodeId| links.contains_key(peer) || known(*peer);
+        self.heard.retain(|peer, _| is_kept(peer));
+        self.contact.retain(|peer, _| is_kept(peer));
+    }
+
     /// Whom this node hears, from behind which number on.
     pub(super) fn subscribed(&self) -> BTreeMap<NodeId, Heard> {
         let heard = |(peer, link): (NodeId, &Link)| {

@@ -29,6 +29,11 @@ impl Broadcast {
         self.cluster
     }
 
+    /// Whether `peer` is connected.
+    pub fn is_connected(&self, peer: NodeId) -> bool {
+        self.links.get(peer).is_some()
+    }
+
     /// All members but this node.
     pub fn other_members(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.id != self.config.node)
@@ -116,6 +121,8 @@ impl Broadcast {
             }
         }
         if is_news {
+            let members = &self.members;
+            self.links.forget_all_but(|id| members.iter().any(|member| member.id == id));
             self.persist(effects);
             let all = self.members.iter().cloned().collect();
             effects.send_each(self.links.all(), Message::Members(all));

@@ -129,6 +129,8 @@ pub struct Broadcast {
     ready: bool,
     sync: Sync,
     timers: Timers<Timer>,
+    /// When peers were last looked at.
+    looked_at: Time,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,6 +189,7 @@ impl Broadcast {
             ready: false,
             sync: Sync::default(),
             timers: Timers::default(),
+            looked_at: Time::default(),
         }
     }
 
@@ -226,8 +229,12 @@ impl Broadcast {
     }
 
     fn on_heartbeat_due(&mut self, now: Time, effects: &mut Effects) {
+        // A node that was stopped itself has yet to read what its peers have sent meanwhile.
+        let was_stopped = now.since(self.looked_at) > self.config.election_timeout / 2;
+        self.looked_at = now;
         let silent = |peer: &NodeId| {
-            self.links.silence(now, *peer).is_some_and(|s| s > self.config.election_timeout)
+            let silence = self.links.silence(now, *peer);
+            !was_stopped && silence.is_some_and(|s| s > self.config.election_timeout)
         };
         let dead: Vec<_> = self.links.all().iter().copied().filter(silent).collect();
         for peer in dead {

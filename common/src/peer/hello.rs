@@ -50,6 +50,9 @@ pub enum HelloError {
     /// Another data directory claims the name of this node.
     #[error("it calls itself {0}, as this node does")]
     SameName(NodeName),
+    /// A connected member has its name.
+    #[error("a connected member is called {0} already")]
+    NameTaken(NodeName),
     /// A stranger.
     #[error("it belongs to cluster {theirs}, this node to {ours}")]
     Cluster {

@@ -48,12 +48,12 @@ pub(crate) async fn accept(listener: TcpListener, shared: Shared) {
 
 /// A smaller id has come to stay; a larger one has knocked, and is dialled back.
 async fn receive(mut stream: TcpStream, shared: &Shared) -> Result<(), HandshakeError> {
-    let ours = shared.view.borrow().hello.clone();
+    let ours = shared.view.borrow().clone();
     let (theirs, rest) = handshake::receive(&mut stream, &ours).await?;
     if shared.faults.is_cut_off(&theirs.name) {
         return Err(HandshakeError::Fault);
     }
-    if ours.is_dialler_to(theirs.node) {
+    if ours.hello.is_dialler_to(theirs.node) {
         let Hello { node, incarnation, address, .. } = theirs;
         let knocked = DialEvent::Knocked { node, incarnation, address };
         let _ = shared.dial.send(knocked);

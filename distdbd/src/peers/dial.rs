@@ -62,7 +62,8 @@ struct State {
 enum Phase {
     Waiting(Instant),
     Trying,
-    Linked,
+    /// Since when.
+    Linked(Instant),
 }
 
 /// Keeps this node connected until the process ends.
@@ -113,7 +114,10 @@ impl Dialler {
         let wanted: BTreeMap<Target, String> = if view.hello.cluster.is_none() {
             self.seeds.iter().map(|seed| (Target::Seed(seed.clone()), seed.clone())).collect()
         } else {
-            view.members.into_iter().map(|(id, at)| (Target::Member(id), at)).collect()
+            view.members
+                .into_iter()
+                .map(|(id, member)| (Target::Member(id), member.address))
+                .collect()
         };
         self.targets.retain(|target, state| {
             state.is_wanted = wanted.contains_key(target);
@@ -123,7 +127,7 @@ impl Dialler {
             let linked = &self.linked;
             let is_linked = |id| linked.contains_key(id);
             let phase = match &target {
-                Target::Member(id) if is_linked(id) => Phase::Linked,
+                Target::Member(id) if is_linked(id) => Phase::Linked(Instant::now()),
                 Target::Member(_) | Target::Seed(_) => Phase::Waiting(Instant::now()),
             };
             let fresh = || State::new(address.clone(), phase);
@@ -140,11 +144,16 @@ impl Dialler {
         match event {
             DialEvent::Linked(peer, incarnation) => {
                 self.linked.insert(peer, incarnation);
-                self.set_phase(peer, Phase::Linked);
+                // One that has just come by dialling this node is not among the targets yet.
+                if let Some(state) = self.targets.get_mut(&Target::Member(peer)) {
+                    state.phase = Phase::Linked(Instant::now());
+                }
             }
             DialEvent::Unlinked(peer) => {
                 self.linked.remove(&peer);
-                self.set_phase(peer, Phase::Waiting(Instant::now() + PAUSE_MIN));
+                if let Some(state) = self.targets.get_mut(&Target::Member(peer)) {
+                    state.on_unlinked();
+                }
             }
             DialEvent::Knocked { node, incarnation, address } => {
                 self.on_knocked(node, incarnation, address);
@@ -174,15 +183,6 @@ impl Dialler {
             state.address = address;
             state.phase = phase;
             self.try_due();
-        }
-    }
-
-    fn set_phase(&mut self, peer: NodeId, phase: Phase) {
-        // A member that has just come by dialling this node is not among the targets yet.
-        if let Some(state) = self.targets.get_mut(&Target::Member(peer)) {
-            state.phase = phase;
-            state.pause = PAUSE_MIN;
-            state.trouble.clear();
         }
     }
 
@@ -216,7 +216,7 @@ impl State {
     fn due(&self) -> Option<Instant> {
         match self.phase {
             Phase::Waiting(due) => Some(due),
-            Phase::Trying | Phase::Linked => None,
+            Phase::Trying | Phase::Linked(_) => None,
         }
     }
 
@@ -225,6 +225,22 @@ impl State {
             *due = Instant::now();
             self.pause = PAUSE_MIN;
         }
+    }
+
+    /// Tries again soon, unless the link has hardly lived: then there is something wrong with it.
+    fn on_unlinked(&mut self) {
+        if let Phase::Linked(since) = self.phase
+            && since.elapsed() >= PAUSE_MAX
+        {
+            self.pause = PAUSE_MIN;
+            self.trouble.clear();
+        }
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        self.phase = Phase::Waiting(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
     }
 
     /// Tries again later. Where the attempt has led to a link, its news comes from the driver,
@@ -236,8 +252,7 @@ impl State {
         }
         self.trouble = trouble;
         if self.phase == Phase::Trying {
-            self.phase = Phase::Waiting(Instant::now() + self.pause);
-            self.pause = (self.pause * 2).min(PAUSE_MAX);
+            self.wait();
         }
     }
 }
@@ -246,7 +261,7 @@ impl State {
 async fn attempt(target: &Target, address: &str, shared: &Shared) -> Result<(), HandshakeError> {
     let connecting = tokio::time::timeout(HANDSHAKE_TIME_MAX, TcpStream::connect(address)).await;
     let mut stream = connecting.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?;
-    let ours = shared.view.borrow().hello.clone();
+    let ours = shared.view.borrow().clone();
     let (theirs, rest) = handshake::introduce(&mut stream, &ours).await?;
     if let Target::Member(node) = target
         && *node != theirs.node
@@ -256,7 +271,7 @@ async fn attempt(target: &Target, address: &str, shared: &Shared) -> Result<(), 
     if shared.faults.is_cut_off(&theirs.name) {
         return Err(HandshakeError::Fault);
     }
-    if ours.is_dialler_to(theirs.node) {
+    if ours.hello.is_dialler_to(theirs.node) {
         link::start(stream, theirs, rest, shared).await;
     }
     Ok(())

@@ -9,6 +9,8 @@ use common::peer::hello::{HELLO_BYTES_MAX, Hello, HelloError, Refused};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::peers::View;
+
 /// Whoever has not introduced himself in this time is no peer.
 pub(super) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -37,9 +39,9 @@ pub(crate) enum HandshakeError {
 /// since.
 pub(super) async fn introduce(
     stream: &mut TcpStream,
-    ours: &Hello,
+    ours: &View,
 ) -> Result<(Hello, BytesMut), HandshakeError> {
-    say(stream, ours).await?;
+    say(stream, &ours.hello).await?;
     let (theirs, rest) = hear(stream).await?;
     ours.check(&theirs)?;
     Ok((theirs, rest))
@@ -48,7 +50,7 @@ pub(super) async fn introduce(
 /// Lets a node that has dialled introduce itself, and answers it.
 pub(super) async fn receive(
     stream: &mut TcpStream,
-    ours: &Hello,
+    ours: &View,
 ) -> Result<(Hello, BytesMut), HandshakeError> {
     let (theirs, rest) = hear(stream).await?;
     if let Err(error) = ours.check(&theirs) {
@@ -58,7 +60,7 @@ pub(super) async fn receive(
         stream.write_all(&bytes).await?;
         return Err(error.into());
     }
-    say(stream, ours).await?;
+    say(stream, &ours.hello).await?;
     Ok((theirs, rest))
 }
 

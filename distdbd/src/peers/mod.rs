@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::identity::NodeId;
+use common::identity::{NodeId, NodeName};
 use common::node::Message;
 use common::peer::frame;
-use common::peer::hello::Hello;
+use common::peer::hello::{Hello, HelloError};
 use common::protocol::{Envelope, Recipients};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
@@ -50,8 +50,28 @@ pub(crate) enum PeerInput {
 pub(crate) struct View {
     /// What this node says of itself.
     pub(crate) hello: Hello,
-    /// Whom to be connected with, and where.
-    pub(crate) members: BTreeMap<NodeId, String>,
+    /// Whom to be connected with.
+    pub(crate) members: BTreeMap<NodeId, MemberView>,
+}
+
+/// What these tasks must know of another member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MemberView {
+    pub(crate) name: NodeName,
+    pub(crate) address: String,
+    pub(crate) is_connected: bool,
+}
+
+impl View {
+    /// Whether this node talks to one that says `theirs`.
+    pub(crate) fn check(&self, theirs: &Hello) -> Result<(), HelloError> {
+        self.hello.check(theirs)?;
+        let mut others = self.members.iter().filter(|(id, _)| **id != theirs.node);
+        match others.find(|(_, member)| member.is_connected && member.name == theirs.name) {
+            Some((_, holder)) => Err(HelloError::NameTaken(holder.name.clone())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What the tasks around the links share.
