@@ -1,0 +1,198 @@
+//! Asks a node, and understands its answer.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::control::failure::Applied;
+use common::control::reply::ReplyLine;
+use common::control::request::{Call, Request};
+use serde::de::DeserializeOwned;
+
+use crate::args::Globals;
+use crate::connection::{Connection, Lost};
+use crate::place;
+use crate::problem::{OwnCode, Problem};
+
+/// How much longer than the node we wait: its own words on why it is late say more than silence.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// How long to wait before another try where the node does not say.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// Asks one node.
+#[derive(Debug)]
+pub(crate) struct Client {
+    path: PathBuf,
+    timeout: Duration,
+}
+
+/// A connection on which one request at a time is asked.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) connection: Connection,
+    timeout: Duration,
+    /// What is known of the last request as long as no answer has come.
+    applied: Applied,
+}
+
+/// A point in time that nothing is waited beyond.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    /// When the node should have answered.
+    node: Instant,
+}
+
+impl Deadline {
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Self { node: Instant::now() + timeout }
+    }
+
+    /// When we give up.
+    pub(crate) fn ours(self) -> Instant {
+        self.node + GRACE
+    }
+
+    fn remaining(self) -> Duration {
+        self.node.saturating_duration_since(Instant::now())
+    }
+}
+
+impl Client {
+    /// For the node that the command line and environment name.
+    pub(crate) fn new(globals: &Globals) -> Result<Self, Problem> {
+        Ok(Self::at(&place::one(globals)?, globals.timeout))
+    }
+
+    /// For the node at `path`.
+    pub(crate) fn at(path: &Path, timeout: Duration) -> Self {
+        Self { path: path.to_owned(), timeout }
+    }
+
+    /// Asks one question. Asks again, in the time there is, if the node was too busy to begin.
+    pub(crate) fn ask<R: DeserializeOwned>(&self, request: &Request) -> Result<R, Problem> {
+        let deadline = self.deadline();
+        loop {
+            let outcome = self.open(deadline)?.ask_until(request, deadline);
+            let problem = match outcome {
+                Ok(result) => return Ok(result),
+                Err(problem) => problem,
+            };
+            let pause = problem.retry_after_ms.map_or(RETRY_AFTER, Duration::from_millis);
+            if !problem.is_overload() || pause >= deadline.remaining() {
+                return Err(problem);
+            }
+            thread::sleep(pause);
+        }
+    }
+
+    /// A connection to ask more than once.
+    pub(crate) fn session(&self) -> Result<Session, Problem> {
+        self.open(self.deadline())
+    }
+
+    /// By when an answer is due to what is asked at this moment.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout)
+    }
+
+    /// The same, connected by `deadline`.
+    pub(crate) fn open(&self, deadline: Deadline) -> Result<Session, Problem> {
+        let connection = Connection::open(&self.path, deadline.ours())?;
+        Ok(Session { connection, timeout: self.timeout, applied: Applied::No })
+    }
+}
+
+impl Session {
+    /// Asks a question.
+    pub(crate) fn ask<R: DeserializeOwned>(&mut self, request: &Request) -> Result<R, Problem> {
+        self.ask_until(request, Deadline::after(self.timeout))
+    }
+
+    fn ask_until<R: DeserializeOwned>(
+        &mut self,
+        request: &Request,
+        deadline: Deadline,
+    ) -> Result<R, Problem> {
+        self.send(request, deadline)?;
+        result(&self.answer_line(deadline)?)
+    }
+
+    /// Sends a question whose answer is fetched later.
+    pub(crate) fn send(&mut self, request: &Request, deadline: Deadline) -> Result<(), Problem> {
+        if request.is_write() {
+            // Without it, Ctrl-C still ends the process, only that nothing is said of the write.
+            let _ = self.connection.catch_interrupts();
+        }
+        let call = Call { timeout: Some(deadline.remaining()), ..Call::new(request.clone()) };
+        self.send_line(&call.to_line(), may_change(request), deadline)
+    }
+
+    /// Sends a line as it is.
+    pub(crate) fn send_line(
+        &mut self,
+        line: &[u8],
+        may_change: bool,
+        deadline: Deadline,
+    ) -> Result<(), Problem> {
+        let outcome = self.connection.send(line, deadline.ours());
+        let applied = outcome.map_or_else(|(_, applied)| applied, |()| Applied::Unknown);
+        self.applied = if may_change { applied } else { Applied::No };
+        match outcome {
+            // A node that turns clients away says why before it closes the connection.
+            Ok(()) | Err((Lost::Closed, _)) => Ok(()),
+            Err((lost, _)) => Err(self.problem(lost)),
+        }
+    }
+
+    /// The answer to what was sent, as it comes.
+    pub(crate) fn answer_line(&mut self, deadline: Deadline) -> Result<Vec<u8>, Problem> {
+        self.connection.receive(Some(deadline.ours())).map_err(|lost| self.problem(lost))
+    }
+
+    /// What to say if there is no answer.
+    pub(crate) fn problem(&self, lost: Lost) -> Problem {
+        self.connection.problem(lost, self.applied, self.timeout)
+    }
+}
+
+/// Whether a request of which nothing more was heard may have had an effect.
+fn may_change(request: &Request) -> bool {
+    match request {
+        Request::Put { .. } | Request::Delete(_) | Request::Sync | Request::Fault(Some(_)) => true,
+        Request::Hello
+        | Request::Get { .. }
+        | Request::List(_)
+        | Request::Watch { .. }
+        | Request::Cancel { .. }
+        | Request::Status
+        | Request::Members
+        | Request::Wait(_)
+        | Request::Live
+        | Request::Ready
+        | Request::Health
+        | Request::Fault(None) => false,
+    }
+}
+
+/// What a line says, if it is good news.
+pub(crate) fn result<R: DeserializeOwned>(line: &[u8]) -> Result<R, Problem> {
+    let reply: ReplyLine<R> = serde_json::from_slice(line).map_err(|error| unreadable(&error))?;
+    match (reply.result, reply.error) {
+        (Some(result), None) if reply.ok => Ok(result),
+        (_, Some(failure)) => Err(failure.into()),
+        (_, None) => Err(contradictory()),
+    }
+}
+
+/// A line that has neither a result nor an error, or both.
+pub(crate) fn contradictory() -> Problem {
+    Problem::new(OwnCode::Protocol, "the node's answer says neither yes nor no")
+}
+
+/// A line that is not what the protocol says.
+pub(crate) fn unreadable(error: &serde_json::Error) -> Problem {
+    let message = format!("the node's answer can't be read: {error}");
+    Problem::new(OwnCode::Protocol, message)
+        .with_hint("do distdbctl and distdbd have the same version?")
+}

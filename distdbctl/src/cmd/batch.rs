@@ -1,0 +1,158 @@
+//! `batch`: many requests over one connection, sent without waiting for the answers before.
+//!
+//! ```text
+//!  input ─▶ Sender (thread) ── requests ──────────▶ node
+//!                └── Pending, in input order ─▶ Receiver ◀── answers ──┘
+//! ```
+//!
+//! The queue of what is pending is the window: a full one stops the sender, never the receiver, so
+//! answers are read however full the socket is, and neither end waits for the other for ever.
+
+mod line;
+mod sender;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread;
+
+use common::control::Id;
+use common::control::failure::{Applied, Failure};
+use serde::Deserialize;
+
+use crate::args::Globals;
+use crate::args::command::Batch;
+use crate::client::{self, Client, Session};
+use crate::cmd::batch::line::Shape;
+use crate::cmd::batch::sender::Sender;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::problem::Problem;
+
+/// Requests without an answer. Far enough below the node's bound (1,024) that it reads on, and
+/// enough to keep it busy.
+const WINDOW: usize = 256;
+
+/// A line of input, on its way from the sender to the receiver.
+#[derive(Debug)]
+enum Pending {
+    /// It was sent, and will be answered.
+    Sent { id: u64, shape: Shape, may_change: bool },
+    /// It is no request.
+    Refused { problem: Problem, is_json: bool },
+    /// The input can't be read any further.
+    Unreadable(Problem),
+}
+
+pub(crate) fn batch(
+    globals: &Globals,
+    batch: &Batch,
+    output: &mut Output,
+) -> Result<Exit, Problem> {
+    let input = sender::open(batch.file.as_deref())?;
+    let session = Client::new(globals)?.session()?;
+    let writer = session.connection.writer();
+    let writer = writer.map_err(|error| sender::unreadable(&error))?;
+    let (queue, pending) = sync_channel(WINDOW);
+    let sender = Sender::new(writer, queue, globals.timeout);
+    // Not joined: it may be waiting for input that nobody needs any more.
+    thread::spawn(move || sender.run(input));
+    let answers = Answers { session, early: BTreeMap::new() };
+    print_all(&pending, answers, globals, output)
+}
+
+fn print_all(
+    pending: &Receiver<Pending>,
+    mut answers: Answers,
+    globals: &Globals,
+    output: &mut Output,
+) -> Result<Exit, Problem> {
+    let mut first_failure = None;
+    while let Some(next) = next(pending, output)? {
+        let exit = match next {
+            Pending::Refused { problem, is_json } => line::print_refusal(problem, is_json, output)?,
+            Pending::Unreadable(problem) => return Err(problem),
+            Pending::Sent { id, shape, may_change } => {
+                let reply = answers.answer(id, globals, output);
+                let reply = reply.map_err(|problem| abandoned(problem, may_change, pending))?;
+                shape.print(&reply, output)?
+            }
+        };
+        if exit != Exit::DONE {
+            first_failure.get_or_insert(exit);
+        }
+    }
+    Ok(first_failure.unwrap_or(Exit::DONE))
+}
+
+/// The next line, or the end. What is printed is shown before it is waited for.
+fn next(pending: &Receiver<Pending>, output: &mut Output) -> Result<Option<Pending>, Problem> {
+    match pending.try_recv() {
+        Ok(next) => Ok(Some(next)),
+        Err(TryRecvError::Disconnected) => Ok(None),
+        Err(TryRecvError::Empty) => {
+            output.flush()?;
+            Ok(pending.recv().ok())
+        }
+    }
+}
+
+/// The connection failed: what of the lines that have no result?
+fn abandoned(problem: Problem, may_change: bool, pending: &Receiver<Pending>) -> Problem {
+    let (mut lines, mut is_unknown) = (1, may_change);
+    for next in pending.try_iter() {
+        lines += 1;
+        is_unknown |= matches!(next, Pending::Sent { may_change: true, .. });
+    }
+    let (applied, unknown) = if is_unknown {
+        (Applied::Unknown, ", and the outcome of writes in them is unknown")
+    } else {
+        (Applied::No, "")
+    };
+    let message = format!("{problem}; at least {lines} lines have no result{unknown}");
+    Problem { message, ..problem }.applied(applied)
+}
+
+/// The answers, which may come in another order than the requests.
+struct Answers {
+    session: Session,
+    /// Those that came before their turn; never more than [`WINDOW`].
+    early: BTreeMap<u64, Vec<u8>>,
+}
+
+/// Which request a line answers.
+#[derive(Deserialize)]
+struct Answered {
+    id: Option<Id>,
+    error: Option<Failure>,
+}
+
+impl Answers {
+    fn answer(
+        &mut self,
+        id: u64,
+        globals: &Globals,
+        output: &mut Output,
+    ) -> Result<Vec<u8>, Problem> {
+        if let Some(line) = self.early.remove(&id) {
+            return Ok(line);
+        }
+        let deadline = client::Deadline::after(globals.timeout);
+        loop {
+            if !self.session.connection.has_buffered() {
+                output.flush()?;
+            }
+            let line = self.session.answer_line(deadline)?;
+            let answered: Answered =
+                serde_json::from_slice(&line).map_err(|error| client::unreadable(&error))?;
+            match (answered.id, answered.error) {
+                (Some(Id::Unsigned(its)), _) if its == id => return Ok(line),
+                (Some(Id::Unsigned(its)), _) => {
+                    self.early.insert(its, line);
+                }
+                // The node ends the connection, and says why.
+                (_, Some(failure)) => return Err(failure.into()),
+                (_, None) => {}
+            }
+        }
+    }
+}

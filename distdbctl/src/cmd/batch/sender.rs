@@ -1,0 +1,131 @@
+//! Reads the input of a batch, and sends what is in it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+use common::control::failure::Failure;
+use common::control::line::LINE_BYTES_MAX;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::cmd::batch::Pending;
+use crate::cmd::batch::line::{self, Parsed};
+use crate::problem::{OwnCode, Problem};
+
+/// What is written at once.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// Why the sender stops early: nobody takes what it sends.
+struct Stop;
+
+/// Where the lines of a batch come from.
+type Input = BufReader<Box<dyn Read + Send>>;
+
+/// The sending half of a batch.
+pub(super) struct Sender {
+    stream: UnixStream,
+    unsent: Vec<u8>,
+    queue: SyncSender<Pending>,
+    timeout: Duration,
+    id: u64,
+}
+
+/// Opens the file, or stdin.
+pub(super) fn open(path: Option<&Path>) -> Result<Input, Problem> {
+    let source: Box<dyn Read + Send> = match path {
+        Some(path) if path != Path::new("-") => {
+            let file = File::open(path);
+            Box::new(file.map_err(|error| {
+                let message = format!("{} can't be read: {error}", path.display());
+                Problem::new(OwnCode::Input, message)
+            })?)
+        }
+        Some(_) | None => Box::new(io::stdin()),
+    };
+    Ok(BufReader::with_capacity(WRITE_BYTES, source))
+}
+
+pub(super) fn unreadable(error: &io::Error) -> Problem {
+    Problem::new(OwnCode::Input, format!("the input can't be read: {error}"))
+}
+
+impl Sender {
+    pub(super) fn new(stream: UnixStream, queue: SyncSender<Pending>, timeout: Duration) -> Self {
+        Self { stream, unsent: Vec::new(), queue, timeout, id: 0 }
+    }
+
+    /// Sends all lines. Once it returns, the queue has an end.
+    pub(super) fn run(mut self, mut input: Input) {
+        // Nobody takes what is left: then nobody needs to know.
+        let _ = self.send_all(&mut input);
+    }
+
+    fn send_all(&mut self, input: &mut Input) -> Result<(), Stop> {
+        let mut line = Vec::new();
+        loop {
+            if memchr::memchr(b'\n', input.buffer()).is_none() {
+                self.flush()?; // The next line may be long in coming.
+            }
+            line.clear();
+            match input.by_ref().take(LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line) {
+                Ok(0) => return self.flush(),
+                Ok(_) if line.len() > LINE_BYTES_MAX => {
+                    let message = "a line of the input has more than 4,194,304 bytes";
+                    return self.queue(Pending::Unreadable(Failure::bad_request(message).into()));
+                }
+                Ok(_) => self.send_line(&line)?,
+                Err(error) => return self.queue(Pending::Unreadable(unreadable(&error))),
+            }
+        }
+    }
+
+    fn send_line(&mut self, text: &[u8]) -> Result<(), Stop> {
+        self.id += 1;
+        match line::parse(text, self.id, self.timeout) {
+            Ok(None) => Ok(()),
+            Ok(Some(Parsed { line, shape, may_change })) => {
+                self.queue(Pending::Sent { id: self.id, shape, may_change })?;
+                self.unsent.extend(line);
+                if self.unsent.len() < WRITE_BYTES { Ok(()) } else { self.flush() }
+            }
+            Err(problem) => {
+                let is_json = text.trim_ascii().starts_with(b"{");
+                self.queue(Pending::Refused { problem, is_json })
+            }
+        }
+    }
+
+    /// Queues what the receiver is to wait for. If there is no room, all answers that could make
+    /// room must have been asked for.
+    fn queue(&mut self, pending: Pending) -> Result<(), Stop> {
+        match self.queue.try_send(pending) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => Err(Stop),
+            Err(TrySendError::Full(pending)) => {
+                self.flush()?;
+                self.queue.send(pending).map_err(|_| Stop)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        let mut rest = self.unsent.as_slice();
+        while !rest.is_empty() {
+            match self.stream.write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut room = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+                    let _ = poll(&mut room, PollTimeout::NONE);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Stop), // The receiver finds out, and says so.
+            }
+        }
+        self.unsent.clear();
+        Ok(())
+    }
+}

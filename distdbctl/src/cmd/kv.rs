@@ -1,0 +1,164 @@
+//! `put`, `get`, `delete` and `list`.
+
+use std::io::{IsTerminal, Read, stdin};
+use std::os::unix::ffi::OsStrExt;
+
+use common::control::bytes::{self, Base64Bytes, TextBytes};
+use common::control::failure::{ErrorCode, Failure};
+use common::control::reply;
+use common::control::request::{Range, Request, Selection};
+use common::kv::value::{VALUE_BYTES_MAX, Value};
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::args::command::{Delete, Get, List, Put};
+use crate::client::Client;
+use crate::cmd;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::problem::{OwnCode, Problem};
+
+pub(crate) fn put(
+    client: impl FnOnce() -> Result<Client, Problem>,
+    put: &Put,
+    output: &mut Output,
+) -> Result<Exit, Problem> {
+    let key = cmd::key(&put.key)?;
+    let value = match &put.value {
+        Some(value) if put.is_literal || value != "-" => checked(value.as_bytes().to_vec())?,
+        None if stdin().is_terminal() => {
+            return Err(Problem::usage("VALUE is missing, and stdin is a terminal")
+                .with_hint("put KEY VALUE, or put KEY < FILE; '-' reads from the terminal"));
+        }
+        None | Some(_) => checked(read_value()?)?,
+    };
+    let reply: reply::Put = client()?.ask(&Request::Put { key, value })?;
+    if output.is_json() {
+        output.json(&reply)?;
+    } else if output.is_verbose() {
+        output.line(reply.revision.to_string().as_bytes())?;
+    }
+    Ok(Exit::DONE)
+}
+
+fn read_value() -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    // One byte past the bound tells a value that is too long from one that just fits.
+    let mut limited = stdin().lock().take(VALUE_BYTES_MAX as u64 + 1);
+    match limited.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Problem::new(OwnCode::Input, format!("stdin can't be read: {error}"))),
+    }
+}
+
+pub(super) fn checked(bytes: Vec<u8>) -> Result<Value, Problem> {
+    let is_cut = bytes.len() > VALUE_BYTES_MAX;
+    Value::try_from(bytes).map_err(|error| {
+        let message = if is_cut {
+            "value has more than 1,048,576 bytes".to_owned()
+        } else {
+            error.to_string()
+        };
+        Failure::new(ErrorCode::TooLarge, message).into()
+    })
+}
+
+pub(crate) fn get(client: &Client, get: &Get, output: &mut Output) -> Result<Exit, Problem> {
+    let key = cmd::key(&get.key)?;
+    let reply: reply::Get = client.ask(&Request::Get { key, read: None })?;
+    if output.is_json() {
+        output.json(&reply)?;
+        return Ok(if reply.found { Exit::DONE } else { Exit::NO });
+    }
+    let Some(item) = reply.item else { return Ok(Exit::NO) };
+    let value = value_of(item.value, item.value_b64)?;
+    match output.format() {
+        Format::Raw => output.bytes(value.as_bytes())?,
+        Format::Text | Format::Json => output.line(value.as_bytes())?,
+    }
+    Ok(Exit::DONE)
+}
+
+/// The bytes of either member.
+pub(super) fn value_of(
+    text: Option<TextBytes>,
+    base64: Option<Base64Bytes>,
+) -> Result<Value, Problem> {
+    Ok(bytes::join(text, base64)?.unwrap_or_default())
+}
+
+pub(crate) fn delete(
+    client: &Client,
+    delete: &Delete,
+    output: &mut Output,
+) -> Result<Exit, Problem> {
+    let selection = match (&delete.key, &delete.prefix) {
+        (Some(key), _) => Selection::Key(cmd::key(key)?),
+        (None, Some(prefix)) => Selection::Prefix(cmd::prefix(prefix)?),
+        (None, None) => return Err(Problem::usage("KEY or --prefix is missing")),
+    };
+    let reply: reply::Delete = client.ask(&Request::Delete(selection))?;
+    if output.is_json() {
+        output.json(&reply)?;
+    } else {
+        output.line(reply.deleted.to_string().as_bytes())?;
+    }
+    Ok(if reply.deleted == 0 { Exit::NO } else { Exit::DONE })
+}
+
+/// What `list --count` prints as JSON.
+#[derive(Serialize)]
+struct Count {
+    count: u64,
+}
+
+/// Page by page, each printed before the next is asked for: however long the list, the memory it
+/// takes is a page's.
+pub(crate) fn list(client: &Client, list: &List, output: &mut Output) -> Result<Exit, Problem> {
+    let mut range = Range {
+        prefix: list.prefix.as_deref().map_or(Ok(String::new()), cmd::prefix)?,
+        limit: list.limit,
+        keys_only: list.keys,
+        count_only: list.count,
+        ..Range::default()
+    };
+    let mut session = client.session()?;
+    loop {
+        let page: reply::List = session.ask(&Request::List(range.clone()))?;
+        if list.count {
+            return print_count(page.count, output).map(|()| Exit::DONE);
+        }
+        if let Some(limit) = &mut range.limit {
+            *limit = limit.saturating_sub(page.items.len() as u64);
+        }
+        for item in page.items {
+            print_item(item, list.keys, output)?;
+        }
+        match page.next {
+            Some(next) if page.more && range.limit != Some(0) => {
+                range.start = Some(next.as_str().to_owned());
+            }
+            Some(_) | None => return Ok(Exit::DONE),
+        }
+    }
+}
+
+fn print_count(count: u64, output: &mut Output) -> Result<(), Problem> {
+    if output.is_json() {
+        output.json(&Count { count })
+    } else {
+        output.line(count.to_string().as_bytes())
+    }
+}
+
+fn print_item(item: reply::Item, is_key_alone: bool, output: &mut Output) -> Result<(), Problem> {
+    if output.is_json() {
+        return output.json(&item);
+    }
+    let key = item.key.as_str().as_bytes();
+    if is_key_alone {
+        return output.cells(&[key]);
+    }
+    let value = value_of(item.value, item.value_b64)?;
+    output.cells(&[key, value.as_bytes()])
+}

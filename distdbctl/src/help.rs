@@ -1,0 +1,118 @@
+//! What `--help` says beyond the flags.
+
+/// Below the help of all commands. A test holds it against the table of exit codes.
+pub(crate) const AFTER_LONG_HELP: &str = "\
+Which daemon:
+  --socket, else $DISTDB_SOCKET, else --node, else $DISTDB_NODE, else the only socket in the
+  runtime directory. The runtime directory is --runtime-dir, else $DISTDB_RUNTIME_DIR, else
+  /run/distdb for root, else $XDG_RUNTIME_DIR/distdb; a node's socket is NAME/control.sock in it.
+
+Environment:
+  DISTDB_SOCKET, DISTDB_NODE, DISTDB_RUNTIME_DIR, DISTDB_TIMEOUT, DISTDB_OUTPUT, DISTDB_QUIET,
+  DISTDB_VERBOSE   the flags of these names; a flag beats its variable
+  NO_COLOR         no colour, on a terminal either
+
+Output:
+  Data goes to stdout, messages to stderr, one line each. With --output json each line of stdout is
+  one JSON object, and a failure is one on stderr. In text, the cells of a line are separated by
+  tabs; in keys and values of several on a line \\t \\n \\r \\\\ and \\xNN stand for tab, newline,
+  carriage return, backslash, and a byte that is not UTF-8. Tables have borders on a terminal only;
+  elsewhere, and with --output raw, their first line names the columns.
+  $(distdbctl get KEY) loses newlines at the end of the value, as $(...) always does; where every
+  byte counts, write to a file: distdbctl get KEY --output raw > FILE.
+
+Exit codes:
+  0    done
+  1    the answer is no: no such key, nothing deleted
+  2    usage
+  3    condition false, nothing changed
+  4    busy
+  5    conflict
+  6    lost while held
+  7    a check found something: degraded, not ready
+  10   compacted: that history is not kept
+  65   bad data, or too large
+  66   input missing or unreadable
+  68   no daemon, surely not applied
+  69   unavailable, surely not applied
+  70   a bug, or corruption
+  73   output can't be written
+  74   outcome unknown: it may have been applied, or may yet be
+  75   try later, surely not applied
+  76   protocol: the node doesn't know that, or answers what this client can't read
+  77   not permitted
+  78   configuration
+  124  timed out
+  126  the command of watch can't be run
+  127  the command of watch is not found
+  130  interrupted
+  Other codes are those of the command of watch: its own, or 128 and the signal that killed it.
+
+Examples:
+  distdbctl put name alice                      store a value
+  distdbctl put name -- \"$value\"                whatever the value is, even '-' or '--help'
+  distdbctl put photo < photo.jpg               from stdin, byte by byte
+  distdbctl get photo --output raw > copy.jpg
+  distdbctl list user/ --keys
+  distdbctl watch user/ --prefix -- sh -c 'echo \"$DISTDB_EVENT $DISTDB_KEY: $(cat)\"'
+  distdbctl wait members=3 --timeout 30s && distdbctl status --all
+  distdbctl call get '{\"key\":\"name\"}'           the protocol itself
+  distdbctl bench --op put --clients 64 --duration 5s
+";
+
+/// Below the short help.
+pub(crate) const AFTER_HELP: &str = "--help tells more: environment, output, exit codes, examples. \
+     'distdbctl COMMAND --help' tells of one command.";
+
+/// Below the help of `put`.
+pub(crate) const AFTER_PUT: &str = "\
+Without VALUE, or with '-', the value is read from stdin, byte by byte, to its end. Behind '--'
+everything is taken as it is, so distdbctl put KEY -- \"$value\" stores whatever is in it: '-' there is
+a value of one byte. A number may be negative without '--'.
+";
+
+/// Below the help of `watch`.
+pub(crate) const AFTER_WATCH: &str = "\
+Each change is a line: put<TAB>KEY<TAB>VALUE, or delete<TAB>KEY. With CMD, it is run once for each
+change instead, one after the other, the value on its stdin, and DISTDB_EVENT (put or delete),
+DISTDB_KEY and DISTDB_REVISION in its environment. It has no descriptors but 0, 1 and 2. The watch
+ends when CMD fails, with its exit code. --timeout is for the beginning; then the watch lasts.
+";
+
+/// Below the help of `wait`.
+pub(crate) const AFTER_WAIT: &str = "\
+Conditions:
+  synced         this node serves
+  members=N      at least N members are up and serve, this node among them
+  key KEY        the key exists
+  revision>=N    this node has applied revision N
+  leader         a leader is known; broadcast mode has none
+Exits with 124 if it is not so within --timeout.
+";
+
+/// Below the help of `batch`.
+pub(crate) const AFTER_BATCH: &str = "\
+A line of input is a command, quoted as in a shell:
+  put KEY VALUE   get KEY   delete KEY   delete --prefix PREFIX   wait CONDITION
+  list [PREFIX] [--keys] [--count] [--limit N]      the first page of it
+or a request of the protocol, if it begins with '{'. Blank lines and those that begin with '#' are
+skipped. Requests are sent without waiting for the answers to those before.
+
+Each line has one line of result, in the order of the input: ok, no (no such key, nothing deleted)
+or error, and behind it, separated by tabs: put: the revision; get: the value; delete: how many; list:
+keys and values in turn; an error: its code and message. Requests in JSON, and with --output json
+commands as well, are answered in JSON. The exit code is that of the first line that is not ok.
+";
+
+/// Below the help of `call`.
+pub(crate) const AFTER_CALL: &str = "\
+OP and the members of JSON are sent as they are, known to this client or not; the answer is printed
+as it came, an error too, and the exit code is the error's. A watch is printed until it ends.
+";
+
+/// Below the help of `bench`.
+pub(crate) const AFTER_BENCH: &str = "\
+Each client has one request outstanding at any time. The clients are spread over the nodes named:
+--node node1,node2 or --socket PATH --socket PATH. Keys are bench/000001 and so on, chosen at
+random; for get and list they are written first. list reads up to 100 keys at a time.
+";

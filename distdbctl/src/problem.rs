@@ -1,0 +1,152 @@
+//! Why a command failed: what is said on stderr, and which exit code that is.
+
+use std::fmt;
+
+use common::control::failure::{Applied, ErrorCode, Failure};
+use serde::Serialize;
+
+use crate::exit::Exit;
+
+/// A command that failed. As JSON it is an error object like a node's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Problem {
+    pub(crate) code: Code,
+    /// Whether a write took effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) applied: Option<Applied>,
+    /// One line for people.
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_ms: Option<u64>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+/// A node's reason, or the client's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Code {
+    Node(ErrorCode),
+    Own(OwnCode),
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(code) => f.write_str(code.as_str()),
+            // All of these are spelled by serde, and lines of text rarely have one.
+            Self::Own(code) => code.serialize(f),
+        }
+    }
+}
+
+/// What goes wrong before a node can say a word about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OwnCode {
+    /// The command line can't be meant.
+    Usage,
+    /// Nobody answers at that socket.
+    NoDaemon,
+    /// The connection ended before the answer came.
+    Disconnected,
+    /// What `wait` waited for did not come.
+    #[serde(rename = "timeout")]
+    WaitedInVain,
+    /// Standard input or a file can't be read.
+    Input,
+    /// Standard output or a file can't be written.
+    Output,
+    /// Nobody reads the output any more. Not worth a word.
+    ClosedPipe,
+    /// The node says something that this client does not understand.
+    Protocol,
+    /// A path can't be used.
+    Configuration,
+    /// Ctrl-C came first.
+    Interrupted,
+    /// The program of `watch` is there, but can't be run.
+    CannotRun,
+    /// The program of `watch` is not there.
+    CommandNotFound,
+}
+
+impl Problem {
+    pub(crate) fn new(code: OwnCode, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { code: Code::Own(code), applied: None, message, retry_after_ms: None, hint: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(OwnCode::Usage, message)
+    }
+
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn applied(mut self, applied: Applied) -> Self {
+        self.applied = Some(applied);
+        self
+    }
+
+    /// Whether asking again is safe, and may help: the node was too busy to begin.
+    pub(crate) fn is_overload(&self) -> bool {
+        self.code == Code::Node(ErrorCode::Overloaded) && self.exit() == Exit::TRY_LATER
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        let code = match self.code {
+            Code::Node(code) => return Exit::of(code, self.applied),
+            Code::Own(code) => code,
+        };
+        match code {
+            OwnCode::Usage => Exit::USAGE,
+            OwnCode::NoDaemon => Exit::NO_DAEMON,
+            OwnCode::Disconnected if self.applied == Some(Applied::Unknown) => {
+                Exit::OUTCOME_UNKNOWN
+            }
+            OwnCode::Disconnected => Exit::UNAVAILABLE,
+            OwnCode::WaitedInVain => Exit::TIMED_OUT,
+            OwnCode::Input => Exit::NO_INPUT,
+            OwnCode::Output => Exit::NO_OUTPUT,
+            OwnCode::ClosedPipe => Exit::DONE,
+            OwnCode::Protocol => Exit::PROTOCOL,
+            OwnCode::Configuration => Exit::CONFIGURATION,
+            OwnCode::Interrupted => Exit::INTERRUPTED,
+            OwnCode::CannotRun => Exit::CANNOT_RUN,
+            OwnCode::CommandNotFound => Exit::COMMAND_NOT_FOUND,
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let Failure { code, applied, message, retry_after_ms, hint } = failure;
+        Self { code: Code::Node(code), applied, message, retry_after_ms, hint }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_object_of_a_node_comes_out_as_it_came() {
+        let failure = Failure::new(ErrorCode::NotReady, "it syncs").with_hint("wait synced");
+        let json = serde_json::to_string(&failure).unwrap();
+        assert_eq!(serde_json::to_string(&Problem::from(failure)).unwrap(), json);
+    }
+
+    #[test]
+    fn a_connection_lost_after_a_write_leaves_its_outcome_unknown() {
+        let lost = Problem::new(OwnCode::Disconnected, "gone");
+        assert_eq!(lost.exit(), Exit::UNAVAILABLE);
+        assert_eq!(lost.applied(Applied::Unknown).exit(), Exit::OUTCOME_UNKNOWN);
+    }
+}
