@@ -1,9 +1,11 @@
 //! The command line, and what follows from it.
 
+use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use common::identity::NodeName;
 use common::peer::hello::is_address;
 
@@ -41,7 +43,7 @@ pub(crate) struct Args {
     pub(crate) listen: String,
 
     /// Found a new cluster of one node, if the data directory is empty
-    #[arg(long, env = "DISTDB_BOOTSTRAP", conflicts_with = "join")]
+    #[arg(long, env = "DISTDB_BOOTSTRAP", value_parser = switch)]
     pub(crate) bootstrap: bool,
 
     /// Join the cluster of any of these nodes, if the data directory is empty; tried until one
@@ -95,7 +97,7 @@ pub(crate) struct Args {
     pub(crate) trace: Option<PathBuf>,
 
     /// Let clients make this node's links fail: for tests
-    #[arg(long, env = "DISTDB_ENABLE_FAULTS")]
+    #[arg(long, env = "DISTDB_ENABLE_FAULTS", value_parser = switch)]
     pub(crate) enable_faults: bool,
 
     /// Check flags and environment, start nothing, and exit 0 or 78
@@ -119,8 +121,22 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Of a variable; the flag itself takes no value.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("it takes 1 or 0, true or false, yes or no, on or off".to_owned()),
+    }
+}
+
+/// Empty where a variable is set to nothing; see [`Args::forget_empty`].
 fn address(text: &str) -> Result<String, String> {
-    if is_address(text) { Ok(text.to_owned()) } else { Err("it takes HOST:PORT".to_owned()) }
+    if text.is_empty() || is_address(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("it takes HOST:PORT".to_owned())
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -140,8 +156,23 @@ fn octal(text: &str) -> Result<u32, String> {
 }
 
 impl Args {
+    /// What the command line and the environment say. A variable that is empty is not set: unit
+    /// files are full of these.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let is_blank = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
+        let command = Self::command().mut_args(|arg| match arg.get_env() {
+            Some(name) if is_blank(name) => arg.env(None),
+            Some(_) | None => arg,
+        });
+        Self::from_arg_matches(&command.try_get_matches()?)
+    }
+
     /// Checks what no single flag can tell.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !self.bootstrap || self.join.is_empty(),
+            "--bootstrap founds a cluster and --join joins one; give one of them",
+        );
         anyhow::ensure!(
             self.election_timeout >= self.heartbeat_interval * 3,
             "--election-timeout {} is less than three times --heartbeat-interval {}",
@@ -154,13 +185,17 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_switch_in_the_environment_is_on_or_off() {
+        assert_eq!([switch("YES"), switch("0")], [Ok(true), Ok(false)]);
+        assert!(switch("perhaps").is_err());
     }
 
     fn parse(flags: &[&str]) -> Result<Args, clap::Error> {
@@ -171,8 +206,7 @@ mod tests {
     #[test]
     fn what_can_not_be_meant_is_refused() {
         for flags in [
-            ["--bootstrap", "--join=127.0.0.1:1"].as_slice(),
-            &["--join=nowhere"],
+            ["--join=nowhere"].as_slice(),
             &["--mode=paxos"],
             &["--heartbeat-interval=0s"],
             &["--socket-mode=0999"],
@@ -180,7 +214,11 @@ mod tests {
         ] {
             assert!(parse(flags).is_err(), "{flags:?}");
         }
-        let short = parse(&["--election-timeout=200ms"]).expect("each flag alone is fine");
-        assert!(short.check().is_err());
+        for flags in
+            [["--election-timeout=200ms"].as_slice(), &["--bootstrap", "--join=127.0.0.1:1"]]
+        {
+            let args = parse(flags).expect("each flag alone is fine");
+            assert!(args.check().is_err(), "{flags:?}");
+        }
     }
 }

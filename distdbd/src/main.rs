@@ -26,7 +26,6 @@ use std::process::ExitCode;
 use std::{fs, io};
 
 use anyhow::{Context, anyhow};
-use clap::Parser;
 use common::broadcast;
 use common::config::Config;
 use common::identity::{ClusterId, NodeId};
@@ -46,12 +45,12 @@ use crate::driver::Driver;
 use crate::fault::Faults;
 use crate::peers::dial::Dialler;
 use crate::peers::{Peers, Shared, View, accept};
-use crate::place::DataDir;
+use crate::place::{DataDir, SocketDir};
 use crate::process::{EndSignals, Failure, Supervisor};
 use crate::witness::Witness;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::read() {
         Ok(args) => args,
         Err(error) => {
             // Nobody reads the answer to --help if this fails.
@@ -88,9 +87,9 @@ fn start_logging(args: &Args) {
 fn run(args: &Args) -> Result<(), Failure> {
     args.check().map_err(Failure::Configuration)?;
     let runtime_dir = place::runtime_dir(args).map_err(Failure::Configuration)?;
-    let runtime_dir = runtime_dir.join(args.node.as_str());
+    let socket_dir = runtime_dir.join(args.node.as_str());
     let data_dir = place::data_dir(args).map_err(Failure::Configuration)?;
-    let socket_path = runtime_dir.join("control.sock");
+    let socket_path = socket_dir.join("control.sock");
     socket::check_path(&socket_path).map_err(Failure::Configuration)?;
     let access = Access::new(args.socket_mode, args.socket_group.as_deref());
     let access = access.map_err(Failure::Configuration)?;
@@ -105,10 +104,14 @@ fn run(args: &Args) -> Result<(), Failure> {
         .context("start the runtime")
         .map_err(Failure::Broken)?;
     runtime.block_on(async {
-        let peer_port = PeerPort::open(args, &runtime_dir).await.map_err(Failure::Configuration)?;
+        let socket_dir = SocketDir::open(socket_dir).map_err(Failure::Configuration)?;
+        let peer_port = PeerPort::open(args, &socket_dir.path).await;
+        let peer_port = peer_port.map_err(Failure::Configuration)?;
         // The control socket comes last: whoever finds it finds a node that answers.
         let socket = Socket::bind(socket_path, &access).map_err(Failure::Configuration)?;
-        serve(args, disk, record, peer_port, socket).await
+        let ended = serve(args, disk, record, peer_port, socket).await;
+        drop(socket_dir);
+        ended
     })
 }
 
@@ -143,14 +146,12 @@ struct PeerPort {
 }
 
 impl PeerPort {
-    async fn open(args: &Args, runtime_dir: &Path) -> anyhow::Result<Self> {
-        let shown = runtime_dir.display();
-        fs::create_dir_all(runtime_dir).with_context(|| format!("create {shown}"))?;
+    async fn open(args: &Args, socket_dir: &Path) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(&args.listen).await;
         let listener = listener.with_context(|| format!("listen for peers at {}", args.listen))?;
         let bound = listener.local_addr().context("read the address in use")?;
         let address = advertised(args, bound)?;
-        let file = runtime_dir.join("peer.addr");
+        let file = socket_dir.join("peer.addr");
         fs::write(&file, format!("{bound}\n"))
             .with_context(|| format!("write {}", file.display()))?;
         Ok(Self { listener, address })

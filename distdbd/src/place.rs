@@ -61,7 +61,7 @@ impl DataDir {
     /// Takes the directory, and reads its record if it has one. Nothing in it is touched if it is
     /// another node's or in use.
     pub(crate) fn open(path: PathBuf, name: &NodeName) -> Result<(Self, Option<Record>), Failure> {
-        let lock = take(&path).map_err(Failure::Configuration)?;
+        let lock = take(&path, 0o700).map_err(Failure::Configuration)?;
         let record = read(&path.join(RECORD))?;
         if let Some(record) = &record
             && record.broadcast.name != *name
@@ -76,13 +76,29 @@ impl DataDir {
     }
 }
 
-fn take(path: &Path) -> anyhow::Result<File> {
+/// Where this node's socket is. It is this process's as long as this lives.
+#[derive(Debug)]
+pub(crate) struct SocketDir {
+    pub(crate) path: PathBuf,
+    _lock: File,
+}
+
+impl SocketDir {
+    /// Takes the directory, which whoever may use the socket may enter.
+    pub(crate) fn open(path: PathBuf) -> anyhow::Result<Self> {
+        let lock = take(&path, 0o755)?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+/// Makes a directory if need be, and takes its lock.
+fn take(path: &Path, mode: u32) -> anyhow::Result<File> {
     let shown = path.display();
     fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(mode)
         .create(path)
-        .with_context(|| format!("create the data directory {shown}"))?;
+        .with_context(|| format!("create the directory {shown}"))?;
     let file = path.join(LOCK);
     let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file);
     let lock = lock.with_context(|| format!("open {}", file.display()))?;
