@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
-use clap::{Args as ClapArgs, Parser, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use common::kv::value::VALUE_BYTES_MAX;
 
 use crate::args::command::Command;
@@ -94,13 +94,26 @@ pub(crate) enum Format {
 
 /// Reads a command line; `Err` is what clap has to say, be it a mistake or the help asked for.
 pub(crate) fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
-    let mut args = Args::try_parse_from(words)?;
+    let mut args = Args::from_arg_matches(&command(words).try_get_matches_from(words)?)?;
     if let Command::Put(put) = &mut args.command {
         // Behind `--` nothing has a special meaning: `put KEY -- "$value"` must store a `-` too.
         let literals = words.iter().skip_while(|word| *word != "--").skip(1);
         put.is_literal = put.value.is_some() && literals.last() == put.value.as_ref();
     }
     Ok(args)
+}
+
+/// The definition, without the variables of flags that are given: clap would refuse a bad
+/// variable although the flag beats it.
+fn command(words: &[OsString]) -> clap::Command {
+    let flags: Vec<_> = words.iter().take_while(|word| *word != "--").collect();
+    let is_given = |arg: &clap::Arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        let mut forms = [long, short].into_iter().flatten();
+        forms.any(|form| flags.iter().any(|flag| flag.to_string_lossy().starts_with(&form)))
+    };
+    Args::command().mut_args(|arg| if is_given(&arg) { arg.env(None) } else { arg })
 }
 
 /// What is wrong with a command line that clap refused, as one line.
