@@ -1,0 +1,93 @@
+# distdb: `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+N ?= 3
+SEEDS ?= 200
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Shell tests at a time: they wait more than they work.
+JOBS ?= $(shell echo $$((2 * $$(nproc))))
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+RELEASE := $(TARGET)/release
+SCRIPTS := .ci/run .ci/tools .ci/advisories $(wildcard tests/*.sh spec/*.sh tests/bats/*.bash)
+# Not known to shellcheck: what bats and common.bash define, and that each test is a process.
+BATS_EXCLUDED := SC2004,SC2016,SC2030,SC2031,SC2034,SC2154,SC2317
+UNITS := lib/systemd/system
+
+.PHONY: build test cluster cluster-stop verify fix spec sim bench install clean help
+
+build: ## build the release binaries (the default)
+	@.ci/tools cargo cc
+	cargo build --release --locked -p distdbd -p distdbctl
+
+test: ## run everything that must pass: Rust tests and shell tests
+	@.ci/tools cargo cc bats parallel socat jq script
+	cargo build --locked --workspace
+	cargo test --locked --workspace
+	DISTDB_BIN=$(TARGET)/debug bats --jobs $(JOBS) tests/bats
+
+cluster: build ## start N=3 nodes under ./run, and say how to use them
+	@DISTDB_BIN=$(RELEASE) tests/cluster.sh start $(N)
+
+cluster-stop: ## stop the nodes that `make cluster` started
+	@tests/cluster.sh stop
+
+verify: ## check format, lints, docs, licences, shell scripts and tidiness; writes nothing
+	@.ci/tools cargo cc cargo-fmt cargo-clippy cargo-deny
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	cargo deny check licenses bans sources
+	@.ci/advisories
+	@if command -v shellcheck >/dev/null; then \
+	    shellcheck --external-sources $(SCRIPTS); \
+	    shellcheck --exclude=$(BATS_EXCLUDED) tests/bats/*.bats; \
+	else \
+	    echo 'warning: shellcheck is missing; shell scripts were not checked' >&2; \
+	fi
+	tests/tidy.sh
+
+fix: ## format, and apply what clippy suggests
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo fmt --all
+
+spec: ## check the TLA+ models
+	@[ -n "$${TLC:-}" ] || command -v tlc >/dev/null || .ci/tools java pip
+	spec/check.sh
+
+sim: ## play random histories in the simulator: SEEDS=200 of them, or just SEED=N
+	cargo run --release --locked --quiet -p tests --bin sim -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+bench: build ## measure a cluster of three on this machine
+	@DISTDB_BIN=$(RELEASE) tests/cluster.sh bench
+
+install: build ## install below DESTDIR and PREFIX=/usr/local, systemd unit included
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/$(UNITS) \
+	    $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/share/doc/distdb \
+	    $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 0755 $(RELEASE)/distdbd $(RELEASE)/distdbctl $(DESTDIR)$(PREFIX)/bin
+	sed 's|/usr/local/|$(PREFIX)/|' distdbd/systemd/distdbd@.service \
+	    >$(DESTDIR)$(PREFIX)/$(UNITS)/distdbd@.service
+	install -m 0644 distdbd/systemd/distdb.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/distdb.conf
+	install -m 0644 distdbd/systemd/node.env.example $(DESTDIR)$(PREFIX)/share/doc/distdb
+	$(RELEASE)/distdbctl completion bash \
+	    >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/distdbctl
+	$(RELEASE)/distdbctl completion zsh \
+	    >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_distdbctl
+	$(RELEASE)/distdbctl completion fish \
+	    >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/distdbctl.fish
+	$(RELEASE)/distdbctl man $(DESTDIR)$(PREFIX)/share/man/man1
+
+clean: cluster-stop ## stop the cluster, and remove what was built and what it left
+	cargo clean
+	rm -rf run
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
