@@ -38,7 +38,8 @@ pub(crate) struct Args {
     #[arg(long, env = "DISTDB_NODE", value_name = "NAME")]
     pub(crate) node: NodeName,
 
-    /// Where to listen for peers; port 0 takes a free one and writes it to RUNTIME/NAME/peer.addr
+    /// Where to listen for peers; port 0 takes the one it had before, or a free one, and writes it
+    /// to RUNTIME/NAME/peer.addr
     #[arg(long, env = "DISTDB_LISTEN", value_name = "HOST:PORT")]
     pub(crate) listen: String,
 

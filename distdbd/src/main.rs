@@ -105,7 +105,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         .map_err(Failure::Broken)?;
     runtime.block_on(async {
         let socket_dir = SocketDir::open(socket_dir).map_err(Failure::Configuration)?;
-        let peer_port = PeerPort::open(args, &socket_dir.path).await;
+        let peer_port = PeerPort::open(args, record.as_ref(), &socket_dir.path).await;
         let peer_port = peer_port.map_err(Failure::Configuration)?;
         // The control socket comes last: whoever finds it finds a node that answers.
         let socket = Socket::bind(socket_path, &access).map_err(Failure::Configuration)?;
@@ -146,8 +146,11 @@ struct PeerPort {
 }
 
 impl PeerPort {
-    async fn open(args: &Args, socket_dir: &Path) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(&args.listen).await;
+    async fn open(args: &Args, record: Option<&Record>, socket_dir: &Path) -> anyhow::Result<Self> {
+        let listener = match bind_again(args, record).await {
+            Some(listener) => Ok(listener),
+            None => TcpListener::bind(&args.listen).await,
+        };
         let listener = listener.with_context(|| format!("listen for peers at {}", args.listen))?;
         let bound = listener.local_addr().context("read the address in use")?;
         let address = advertised(args, bound)?;
@@ -156,6 +159,15 @@ impl PeerPort {
             .with_context(|| format!("write {}", file.display()))?;
         Ok(Self { listener, address })
     }
+}
+
+/// Where any free port will do, the one this node had before is the best: its peers know it, and
+/// find it there even if they have all restarted at once.
+async fn bind_again(args: &Args, record: Option<&Record>) -> Option<TcpListener> {
+    let host = args.listen.strip_suffix(":0")?;
+    let known = record?.broadcast.members.named(&args.node)?;
+    let (_, port) = known.address.rsplit_once(':')?;
+    TcpListener::bind(format!("{host}:{port}")).await.ok()
 }
 
 fn advertised(args: &Args, bound: SocketAddr) -> anyhow::Result<String> {

@@ -202,6 +202,7 @@ impl Broadcast {
         if chunk.chunk == 0 {
             if !session.is_covered_by(&chunk) && session.behind < BEHIND_MAX {
                 session.behind += 1;
+                session.tries = 0;
                 effects.observe(Event::DonorBehind { donor: from });
                 self.timers.set(Timer::Retry, now + self.config.heartbeat_interval);
                 return;
