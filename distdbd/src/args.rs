@@ -131,13 +131,8 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Empty where a variable is set to nothing; see [`Args::forget_empty`].
 fn address(text: &str) -> Result<String, String> {
-    if text.is_empty() || is_address(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("it takes HOST:PORT".to_owned())
-    }
+    if is_address(text) { Ok(text.to_owned()) } else { Err("it takes HOST:PORT".to_owned()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -6,7 +6,7 @@
 bats_require_minimum_version 1.5.0
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-bin=${DISTDB_BIN:-$root/target/debug}
+bin=$(cd "${DISTDB_BIN:-$root/target/debug}" && pwd)
 
 # A test that takes longer hangs; the slowest takes a few seconds.
 export BATS_TEST_TIMEOUT=120

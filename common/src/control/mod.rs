@@ -18,7 +18,7 @@
 //! - Half-close means: finish what is outstanding, answer, close.
 //!
 //! [`request`] is what a client says, [`reply`] and [`status`] what a node answers, [`failure`] what goes wrong;
-//! [`line`] holds the rules of parsing. `distdbd` and `distdbctl` both use these types as they
+//! [`mod@line`] holds the rules of parsing. `distdbd` and `distdbctl` both use these types as they
 //! are; neither builds JSON by hand.
 
 pub mod bytes;
