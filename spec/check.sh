@@ -4,7 +4,7 @@
 #   spec/check.sh              the rows marked quick or default
 #   spec/check.sh quick        the rows marked quick
 #   spec/check.sh full         all rows, some of which take minutes
-#   spec/check.sh full NAME    the rows whose configuration contains NAME
+#   spec/check.sh full NAME    the rows whose configuration contains NAME, in any case
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -52,7 +52,7 @@ row '' run want violating got violating states secs meaning
 
 while IFS=$'\t' read -r module cfg when want_exit want_name states_min meaning; do
     [[ $modes == *" $when "* ]] || continue
-    [[ $cfg == *"$only"* ]] || continue
+    [[ ${cfg,,} == *"${only,,}"* ]] || continue
     runs=$((runs + 1))
     name=$(basename "$cfg" .cfg)
     log=$logs/$name
