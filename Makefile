@@ -18,7 +18,7 @@ SCRIPTS := .ci/run .ci/tools .ci/advisories $(wildcard tests/*.sh spec/*.sh test
 BATS_EXCLUDED := SC2004,SC2016,SC2030,SC2031,SC2034,SC2154,SC2317
 UNITS := lib/systemd/system
 
-.PHONY: build test cluster cluster-stop verify fix spec sim bench install clean help
+.PHONY: build test cluster cluster-stop verify fix spec spec-quick spec-full sim bench install clean help
 
 build: ## build the release binaries (the default)
 	@.ci/tools cargo cc
@@ -58,6 +58,14 @@ fix: ## format, and apply what clippy suggests
 spec: ## check the TLA+ models
 	@[ -n "$${TLC:-}" ] || command -v tlc >/dev/null || .ci/tools java pip
 	spec/check.sh
+
+spec-quick: ## check the TLA+ models that take seconds
+	@[ -n "$${TLC:-}" ] || command -v tlc >/dev/null || .ci/tools java pip
+	spec/check.sh quick
+
+spec-full: ## check all TLA+ models, some of which take minutes
+	@[ -n "$${TLC:-}" ] || command -v tlc >/dev/null || .ci/tools java pip
+	spec/check.sh full
 
 sim: ## play random histories in the simulator: SEEDS=200 of them, or just SEED=N
 	cargo run --release --locked --quiet -p tests --bin sim -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
