@@ -171,20 +171,21 @@ InitLed ==
     /\ committed = <<[entry |-> first[1], by |-> 1]>>
 
 \* Figure 8 of the paper, before its state (c), with three nodes: a led term 1
-\* and b term 2, each put an entry into its own log only, and then crashed.
+\* and b term 2, and each put an entry into its own log only.  Now a leads
+\* term 3, by the vote of the third, and has sent nothing yet.
 InitFigure8 ==
     LET a == Part[1]
         b == Part[2]
     IN
-    /\ InitWith([n \in Node |-> IF n = a THEN 1 ELSE 2],
-                [n \in Node |-> IF n = a THEN a ELSE b],
-                [n \in Node |-> IF n = a THEN <<Command(1, NoOp)>>
+    /\ InitWith([n \in Node |-> IF n = b THEN 2 ELSE 3],
+                [n \in Node |-> IF n = b THEN b ELSE a],
+                [n \in Node |-> IF n = a THEN <<Command(1, NoOp), Command(3, NoOp)>>
                                 ELSE IF n = b THEN <<Command(2, NoOp)>> ELSE <<>>])
-    /\ role = [n \in Node |-> "follower"]
+    /\ role = [n \in Node |-> IF n = a THEN "leader" ELSE "follower"]
     /\ commit = [n \in Node |-> 0] /\ applied = commit
     /\ match = [n \in Node |-> NoMatch]
     /\ read = [n \in Node |-> NoRead] /\ replies = {}
-    /\ leaders = {<<1, a>>, <<2, b>>} /\ committed = <<>>
+    /\ leaders = {<<1, a>>, <<2, b>>, <<3, a>>} /\ committed = <<>>
 
 \* Ongaro's erratum of 2015 on single-server changes: a, the leader of term 1,
 \* has begun to remove b from four voters, and nobody has heard of it.  Then c
