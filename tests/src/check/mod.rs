@@ -5,20 +5,26 @@
 //! can be seen otherwise. One file holds one property, and says where it is from, under which name
 //! the specification (`spec/DistributedDb.tla`) has it, and which broken core it was seen to catch.
 //!
-//! [`Checks`] feeds them all; [`convergence`] judges a cluster that has come to rest.
+//! [`Checks`] feeds them all; [`convergence`] judges a cluster that has come to rest. Two look from
+//! further away, at what clients were answered: [`linearizability`] and [`revisions`].
 
 mod answers;
 pub mod convergence;
 mod delivery;
 mod invention;
 mod lag;
+pub mod linearizability;
 mod monotone;
 mod own_write;
 mod peers;
 mod readiness;
 mod recipients;
 mod resurrection;
+pub mod revisions;
+#[cfg(test)]
+mod sample;
 mod sync;
+mod table;
 mod versions;
 mod watches;
 

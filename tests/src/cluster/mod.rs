@@ -5,6 +5,7 @@
 //! they logged last.
 
 pub mod client;
+pub mod recorder;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,170 @@
+//! What there is to be put in order for one key, with all that needs no search already done.
+//!
+//! Every value is put once, and that leaves less to order than there are operations (Gibbons and
+//! Korach 1997, "Testing Shared Memories", §4, with known reads):
+//!
+//! - **A put and the gets that saw its value are one block.** Another write between them would
+//!   take the value away for good; anything else between them would have seen it. So they stand
+//!   together in every order, and afterwards only whether the key is present still matters.
+//! - **A get that returns nothing stays out of it.** Without an answer it shows nothing and
+//!   changes nothing.
+//! - **A put without an answer whose value was seen did happen**, before the first of those gets
+//!   returned. It is part of a block like any other.
+//! - **A put without an answer whose value nobody saw is optional.** Leaving it out of an order
+//!   leaves the state after the next write as it was, and up to there no get can have seen it. Only
+//!   a delete can: one that found something, directly behind it, with nothing there before it. So
+//!   it is not left out altogether, but stands before such a delete or nowhere.
+//! - **A delete without an answer is optional** likewise: it stands directly before an operation
+//!   that found nothing, with something there before it, or nowhere.
+//!
+//! An optional operation that is asked for earlier can stand wherever a later one of its kind
+//! can. So which of them an order uses is decided by how many it has used: the earliest ones.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::history::{Action, Observed, Operation, Outcome};
+
+/// The blocks and optional operations of a key.
+///
+/// Invariants: `blocks` are in the order of their deadlines; `release_min[i]` is the smallest
+/// release from block `i` on; the optional ones are in the order of their invocations.
+#[derive(Debug)]
+pub(super) struct Puzzle {
+    /// Whether the key may be present at the beginning.
+    pub(super) begins_anyhow: bool,
+    pub(super) blocks: Vec<Block>,
+    pub(super) release_min: Vec<Duration>,
+    pub(super) optional_puts: Vec<Duration>,
+    pub(super) optional_deletes: Vec<Duration>,
+}
+
+/// Operations that stand together. Block A can stand before block B unless B's deadline is before
+/// A's release. One operation's are its return and its invocation; the block of a put that was
+/// seen for long has a deadline that is before its own release, which does no harm.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) kind: Kind,
+    /// The last invocation.
+    pub(super) release: Duration,
+    /// The first return.
+    pub(super) deadline: Duration,
+}
+
+/// What a block needs, and what it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A put and its gets: leaves the key present.
+    Write,
+    /// A delete that found something: needs the key present, and leaves it absent.
+    Remove,
+    /// A get or a delete that found nothing: needs the key absent, and leaves it so.
+    Void,
+}
+
+/// The block of a value, as far as it is known.
+#[derive(Debug, Default)]
+struct Cluster {
+    put: Option<Duration>,
+    release: Duration,
+    /// None until something shows that the put took effect.
+    deadline: Option<Duration>,
+}
+
+impl Cluster {
+    fn add(&mut self, invoked: Duration, returned: Option<Duration>) {
+        self.release = self.release.max(invoked);
+        self.deadline = self.deadline.into_iter().chain(returned).min();
+    }
+}
+
+impl Puzzle {
+    /// The puzzle of one key's operations. Of those with an answer, the ones that are not
+    /// `believed` are taken for operations without. With a `from` above zero, what had been
+    /// answered before is left out, and the key may hold anything at first. None where it is plain
+    /// that no order exists: a get saw what was not put before it returned, or two blocks exclude
+    /// each other.
+    pub(super) fn of(operations: &[&Operation], believed: &[bool], from: Duration) -> Option<Self> {
+        let begins_anyhow = from > Duration::ZERO;
+        let mut clusters: BTreeMap<&str, Cluster> = BTreeMap::new();
+        let mut blocks = Vec::new();
+        let (mut optional_puts, mut optional_deletes) = (Vec::new(), Vec::new());
+        for (operation, is_believed) in operations.iter().zip(believed) {
+            let answer = operation.answer().filter(|_| *is_believed);
+            let (invoked, returned) = (operation.invoked, answer.map(|answer| answer.returned));
+            if operation.outcome == Outcome::Failed || operation.returned() < from {
+                continue;
+            }
+            if let Action::Put(value) = &operation.action {
+                let cluster = clusters.entry(value).or_default();
+                cluster.put = Some(invoked);
+                cluster.add(invoked, returned);
+                continue;
+            }
+            let Some(answer) = answer else {
+                if operation.action == Action::Delete {
+                    optional_deletes.push(invoked);
+                }
+                continue;
+            };
+            let kind = match &answer.observed {
+                Observed::Got(Some(value)) => {
+                    clusters.entry(value).or_default().add(invoked, returned);
+                    continue;
+                }
+                Observed::Deleted { existed: true } => Kind::Remove,
+                Observed::Got(None) | Observed::Deleted { existed: false } => Kind::Void,
+                Observed::Stored => unreachable!("a history has such answers of puts alone"),
+            };
+            blocks.push(Block { kind, release: invoked, deadline: answer.returned });
+        }
+        for cluster in clusters.into_values() {
+            let put = cluster.put.or(begins_anyhow.then_some(Duration::ZERO))?;
+            match cluster.deadline {
+                None => optional_puts.push(put),
+                Some(deadline) if deadline < put => return None,
+                Some(deadline) => {
+                    blocks.push(Block { kind: Kind::Write, release: cluster.release, deadline });
+                }
+            }
+        }
+        blocks.sort_by_key(|block| (block.deadline, block.release));
+        if is_circular(&blocks) {
+            return None;
+        }
+        optional_puts.sort();
+        optional_deletes.sort();
+        let release_min = release_min(&blocks);
+        Some(Self { begins_anyhow, blocks, release_min, optional_puts, optional_deletes })
+    }
+}
+
+/// Whether two blocks must each stand before the other: a stale read is a put and a get around
+/// another put. It needs no search, which could be long if much that is fine came before.
+fn is_circular(blocks: &[Block]) -> bool {
+    let mut release_max = Duration::ZERO;
+    let releases = blocks.iter().map(|block| {
+        release_max = release_max.max(block.release);
+        release_max
+    });
+    let releases: Vec<_> = releases.collect();
+    blocks.iter().enumerate().any(|(place, block)| {
+        // Those that must stand before `block`, as far as their deadlines are not behind its own.
+        let before = blocks[..place].partition_point(|other| other.deadline < block.release);
+        before > 0 && releases[before - 1] > block.deadline
+    })
+}
+
+fn release_min(blocks: &[Block]) -> Vec<Duration> {
+    let mut least = Duration::MAX;
+    let mut release_min: Vec<_> = blocks
+        .iter()
+        .rev()
+        .map(|block| {
+            least = least.min(block.release);
+            least
+        })
+        .collect();
+    release_min.reverse();
+    release_min
+}
