@@ -1,6 +1,6 @@
 //! A client of one daemon: one connection to its control socket.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -21,7 +21,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// What came of a request: a result, or what the node says of it.
 pub type Outcome<R> = Result<R, Failure>;
 
-/// A connection. Any trouble with it is the test's end.
+/// A connection. Any trouble with it is the test's end, unless the method is one that tries.
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<UnixStream>,
@@ -29,10 +29,15 @@ pub struct Client {
 
 impl Client {
     /// Connects to a socket that is there.
-    pub fn connect(socket: &Path) -> std::io::Result<Self> {
+    pub fn connect(socket: &Path) -> io::Result<Self> {
+        Self::connect_with(socket, ANSWER_TIME_MAX)
+    }
+
+    /// The same, for who waits up to `patience` for an answer.
+    pub fn connect_with(socket: &Path, patience: Duration) -> io::Result<Self> {
         let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
-        stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 
@@ -42,7 +47,7 @@ impl Client {
     }
 
     /// The same, where the daemon may hang up.
-    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
@@ -68,12 +73,26 @@ impl Client {
 
     /// Asks, and waits for the answer.
     pub fn ask<R: DeserializeOwned>(&mut self, request: Request) -> Outcome<R> {
-        self.send(&Call::new(request).to_line());
-        let line = self.line().expect("an answer");
+        self.try_ask(&Call::new(request)).expect("an answer")
+    }
+
+    /// The same, where the daemon may end or stand still at any time.
+    ///
+    /// # Errors
+    ///
+    /// No answer came, and none must be waited for on this connection. Whether the request takes
+    /// effect is unknown.
+    pub fn try_ask<R: DeserializeOwned>(&mut self, call: &Call) -> io::Result<Outcome<R>> {
+        self.try_send(&call.to_line())?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        if !line.ends_with('\n') {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let reply: ReplyLine<R> = serde_json::from_str(&line).expect(&line);
         match (reply.result, reply.error) {
-            (Some(result), None) => Ok(result),
-            (None, Some(failure)) => Err(failure),
+            (Some(result), None) => Ok(Ok(result)),
+            (None, Some(failure)) => Ok(Err(failure)),
             (Some(_), Some(_)) | (None, None) => panic!("neither result nor error: {line}"),
         }
     }
@@ -108,10 +127,7 @@ impl Client {
     /// Waits until something is so.
     pub fn wait(&mut self, condition: Condition, timeout: Duration) -> Outcome<Waited> {
         let call = Call { timeout: Some(timeout), ..Call::new(Request::Wait(condition)) };
-        self.send(&call.to_line());
-        let line = self.line().expect("an answer");
-        let reply: ReplyLine<Waited> = serde_json::from_str(&line).expect(&line);
-        reply.error.map_or_else(|| Ok(reply.result.expect("a result")), Err)
+        self.try_ask(&call).expect("an answer")
     }
 }
 
@@ -125,7 +141,8 @@ pub fn text(value: &str) -> Value {
     Value::try_from(value.as_bytes().to_vec()).expect("tests use short values")
 }
 
-fn value_of(item: &Item) -> String {
+/// The text of an item.
+pub fn value_of(item: &Item) -> String {
     let json = serde_json::to_value(item).expect("an item serializes");
     json["value"].as_str().expect("tests read text").to_owned()
 }

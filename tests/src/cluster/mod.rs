@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod recorder;
+pub mod workload;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

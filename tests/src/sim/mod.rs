@@ -37,7 +37,7 @@
 mod agenda;
 mod clients;
 mod connect;
-mod dice;
+pub(crate) mod dice;
 mod healing;
 mod machine;
 mod mischief;
