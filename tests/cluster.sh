@@ -179,7 +179,9 @@ bench() {
     start 3
     measure 'put, 1 client' --op put --clients 1
     measure 'put, 64 clients' --op put --clients 64
-    measure 'get, 64 clients' --op get --clients 64
+    measure 'put, 1000 clients' --op put --clients 1000
+    measure 'linearizable get, 64 clients' --op get --clients 64
+    measure 'stale get, 64 clients' --op get --read stale --clients 64
 }
 
 main() {

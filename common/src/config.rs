@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::identity::{NodeId, NodeName};
+use crate::modes::Mode;
 
 /// The part of a daemon's flags that its core needs.
 #[derive(Debug, Clone)]
@@ -17,4 +18,13 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// A peer that has not been heard for this long is taken for dead.
     pub election_timeout: Duration,
+    /// The default mode of a cluster that this node founds.
+    pub mode: Mode,
+    /// A snapshot is taken each time that so many entries were applied.
+    pub snapshot_every: u64,
+    /// What is kept of the log behind a snapshot, in bytes: a member that was away for a moment
+    /// gets entries, which is less than the whole state.
+    pub log_kept_bytes: usize,
+    /// Of the dice: no two starts have the same.
+    pub seed: u64,
 }

@@ -31,5 +31,6 @@ pub mod node;
 pub mod observe;
 pub mod peer;
 pub mod protocol;
+pub mod raft;
 pub mod storage;
 pub mod time;

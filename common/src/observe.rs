@@ -6,6 +6,8 @@ use serde::Serialize;
 use crate::broadcast::version::Version;
 use crate::identity::{Incarnation, NodeId, NodeName};
 use crate::kv::key::Key;
+use crate::raft::log::EntryId;
+use crate::raft::message::{Ballot, Match};
 
 /// Something that a step did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -122,6 +124,162 @@ pub enum Event {
         /// Where it is reached.
         address: String,
     },
+    /// Raft: it is asked whether an election could be won.
+    BecomePreCandidate {
+        /// The node's.
+        term: u64,
+    },
+    /// Raft: an election begins.
+    BecomeCandidate {
+        /// The new one.
+        term: u64,
+        /// The candidate's last entry.
+        last: EntryId,
+    },
+    /// Raft: a vote was asked for.
+    HandleRequestVote {
+        /// By whom.
+        from: NodeId,
+        /// The voter's term.
+        term: u64,
+        /// What kind of vote.
+        ballot: Ballot,
+        /// Whether it was granted.
+        granted: bool,
+    },
+    /// Raft: an election was won.
+    BecomeLeader {
+        /// In which term.
+        term: u64,
+    },
+    /// Raft: an office or a candidacy has ended.
+    StepDown {
+        /// The term that the node is in.
+        term: u64,
+    },
+    /// Raft: a majority was not heard of in an election timeout.
+    LoseQuorum {
+        /// The leader's term.
+        term: u64,
+    },
+    /// Raft: another node leads.
+    Follow {
+        /// In which term.
+        term: u64,
+        /// Who.
+        leader: NodeId,
+    },
+    /// Raft: a command is in the leader's log.
+    Propose {
+        /// Where.
+        id: EntryId,
+    },
+    /// Raft: a configuration is in the leader's log.
+    ProposeConfiguration {
+        /// Where.
+        index: u64,
+        /// Who votes.
+        voters: Vec<NodeId>,
+        /// Who belongs to the cluster.
+        members: Vec<NodeId>,
+    },
+    /// Raft: a leader's entries have come.
+    HandleAppend {
+        /// Whose.
+        from: NodeId,
+        /// In which term.
+        term: u64,
+        /// The entry before them.
+        prev: EntryId,
+        /// How many.
+        entries: usize,
+        /// What became of them.
+        outcome: Match,
+    },
+    /// Raft: a leader contradicts what is committed. Nothing was changed.
+    Contradiction {
+        /// Who.
+        from: NodeId,
+        /// Behind which entry.
+        index: u64,
+    },
+    /// Raft: a member has told how much of the log it has.
+    HandleAppended {
+        /// Who.
+        from: NodeId,
+        /// Up to where.
+        index: u64,
+    },
+    /// Raft: more is committed.
+    AdvanceCommit {
+        /// Up to where.
+        index: u64,
+    },
+    /// Raft: more is applied.
+    Apply {
+        /// Up to where.
+        index: u64,
+        /// The state's then.
+        hash: u64,
+    },
+    /// Raft: a round of reads begins.
+    BeginRead {
+        /// Its number, in its term.
+        round: u64,
+        /// What the reads must see.
+        index: u64,
+    },
+    /// Raft: a round of reads was acknowledged by a majority.
+    ServeRead {
+        /// Its number, in its term.
+        round: u64,
+        /// What the reads see at least.
+        index: u64,
+    },
+    /// Raft: a snapshot is about to be written.
+    TakeSnapshot {
+        /// Up to where.
+        index: u64,
+    },
+    /// Raft: a snapshot is about to be sent.
+    SendSnapshot {
+        /// To whom.
+        to: NodeId,
+    },
+    /// Raft: a snapshot has taken the place of log and state.
+    InstallSnapshot {
+        /// Its last entry.
+        last: EntryId,
+    },
+    /// Raft: a configuration is committed.
+    Members {
+        /// Where it stands in the log.
+        index: u64,
+        /// How many vote.
+        voters: usize,
+    },
+    /// Raft: the leader does not take this node into the cluster.
+    JoinRefused {
+        /// Why.
+        reason: String,
+    },
+    /// Raft: this node is no longer a member.
+    Removed,
+    /// Raft: leadership is handed over.
+    Transfer {
+        /// To whom.
+        to: NodeId,
+    },
+    /// Raft: this node's state is not that of the others.
+    Diverged {
+        /// Where that was seen.
+        index: u64,
+    },
+    /// The disk is full, or has room again.
+    DiskFull {
+        /// Which of the two.
+        is_full: bool,
+    },
     /// A node that calls itself as a connected member does was refused.
     NameTaken {
         /// The one refused.
@@ -129,6 +287,76 @@ pub enum Event {
         /// The name.
         name: NodeName,
     },
+}
+
+impl Event {
+    /// Whose action it is: the number of the lab.
+    pub fn lab(&self) -> u32 {
+        let is_of_broadcast = matches!(
+            self,
+            Self::Start { .. }
+                | Self::Link { .. }
+                | Self::Unlink { .. }
+                | Self::Write { .. }
+                | Self::Deliver { .. }
+                | Self::Miss { .. }
+                | Self::RequestSync { .. }
+                | Self::ServeSync { .. }
+                | Self::MergeChunk { .. }
+                | Self::DonorBehind { .. }
+                | Self::BecomeReady { .. }
+                | Self::Repair { .. }
+                | Self::Member { .. }
+                | Self::NameTaken { .. }
+        );
+        if is_of_broadcast { 1 } else { 3 }
+    }
+
+    /// Whether whoever is around the node may have to know: a member, a link, an office or the
+    /// node's fitness to serve has changed.
+    pub fn is_news(&self) -> bool {
+        match self {
+            Self::Start { .. }
+            | Self::Link { .. }
+            | Self::Unlink { .. }
+            | Self::Member { .. }
+            | Self::BecomeReady { .. }
+            | Self::BecomeLeader { .. }
+            | Self::StepDown { .. }
+            | Self::Follow { .. }
+            | Self::Members { .. }
+            | Self::InstallSnapshot { .. }
+            | Self::JoinRefused { .. }
+            | Self::Removed
+            | Self::Diverged { .. }
+            | Self::DiskFull { .. } => true,
+            Self::Write { .. }
+            | Self::Deliver { .. }
+            | Self::Miss { .. }
+            | Self::RequestSync { .. }
+            | Self::ServeSync { .. }
+            | Self::MergeChunk { .. }
+            | Self::DonorBehind { .. }
+            | Self::Repair { .. }
+            | Self::NameTaken { .. } => false,
+            Self::BecomePreCandidate { .. }
+            | Self::BecomeCandidate { .. }
+            | Self::HandleRequestVote { .. }
+            | Self::LoseQuorum { .. }
+            | Self::Propose { .. }
+            | Self::ProposeConfiguration { .. }
+            | Self::HandleAppend { .. }
+            | Self::Contradiction { .. }
+            | Self::HandleAppended { .. }
+            | Self::AdvanceCommit { .. }
+            | Self::Apply { .. }
+            | Self::BeginRead { .. }
+            | Self::ServeRead { .. }
+            | Self::TakeSnapshot { .. }
+            | Self::SendSnapshot { .. }
+            | Self::Transfer { .. } => false,
+        }
+    }
 }
 
 /// Why a node may serve.

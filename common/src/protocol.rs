@@ -8,8 +8,6 @@
 use std::io;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::control::failure::Failure;
 use crate::control::reply::{Header, Reply, WatchLine};
 use crate::control::request::Call;
@@ -17,7 +15,8 @@ use crate::identity::NodeId;
 use crate::kv::watch::Change;
 use crate::observe::Event;
 use crate::peer::hello::Hello;
-use crate::storage::{self, Disk};
+use crate::raft::snapshot::Snapshot;
+use crate::storage::Save;
 use crate::time::Time;
 
 /// A replication protocol, or the node that is made of them.
@@ -25,10 +24,13 @@ pub trait Protocol: Sized {
     /// What it says to its peers.
     type Message;
     /// What it must find again after a restart.
-    type Record: Serialize;
+    type Record;
 
     /// Takes one input. The same record, inputs and times give the same effects, byte for byte.
     fn step(&mut self, now: Time, input: Input<Self::Message>, effects: &mut Effects<Self>);
+
+    /// Does what is worth doing once for many steps; called before each [`Effects::commit`].
+    fn flush(&mut self, now: Time, effects: &mut Effects<Self>);
 
     /// When the next [`Input::Tick`] is due; a driver never polls.
     fn deadline(&self) -> Option<Time>;
@@ -75,7 +77,29 @@ pub enum Input<M> {
         /// Which.
         connection: u64,
     },
-    /// The node is about to end: whoever waits is told.
+    /// The disk is full, or has room again.
+    DiskFull(bool),
+    /// A snapshot up to this index of the log is on the disk.
+    SnapshotWritten(u64),
+    /// A peer's snapshot has come, and is on the disk.
+    SnapshotReceived(Box<Snapshot>),
+    /// A snapshot that was to be sent to a peer has arrived there, or has not.
+    SnapshotSent {
+        /// To whom.
+        to: NodeId,
+        /// Up to which index of the log it went, if it arrived.
+        index: Option<u64>,
+    },
+    /// Whether a node answers at the address that it told, or why not.
+    Verified {
+        /// Which node.
+        node: NodeId,
+        /// Whether it does.
+        outcome: Result<(), String>,
+    },
+    /// The node is about to end: it hands over what it leads, and takes no more.
+    Retire,
+    /// The node ends: whoever waits is told.
     Stop,
 }
 
@@ -126,10 +150,27 @@ impl Answer {
     }
 }
 
+/// What is to be done with a snapshot, beside the running node.
+#[derive(Debug)]
+pub enum Task {
+    /// Write it to the disk; then comes [`Input::SnapshotWritten`].
+    WriteSnapshot(Box<Snapshot>),
+    /// Send the one on the disk to a connected peer; then comes [`Input::SnapshotSent`].
+    SendSnapshot(NodeId),
+    /// See whether the node answers at that address; then comes [`Input::Verified`].
+    Verify(NodeId, String),
+    /// The log up to this index is in a snapshot, and is not needed.
+    Release(u64),
+    /// The node is no longer a member: it ends.
+    Retire,
+}
+
 /// What one or more steps want done. Locked: see [`Effects::commit`].
 #[derive(Debug)]
 pub struct Effects<P: Protocol> {
-    record: Option<P::Record>,
+    records: Vec<P::Record>,
+    early: Outbox<P>,
+    tasks: Vec<Task>,
     messages: Vec<Envelope<P::Message>>,
     disconnects: Vec<NodeId>,
     answers: Vec<(RequestId, Answer)>,
@@ -140,7 +181,9 @@ pub struct Effects<P: Protocol> {
 impl<P: Protocol> Default for Effects<P> {
     fn default() -> Self {
         Self {
-            record: None,
+            records: Vec::new(),
+            early: Outbox::default(),
+            tasks: Vec::new(),
             messages: Vec::new(),
             disconnects: Vec::new(),
             answers: Vec::new(),
@@ -151,9 +194,37 @@ impl<P: Protocol> Default for Effects<P> {
 }
 
 impl<P: Protocol> Effects<P> {
-    /// Replaces what a restart will find.
+    /// Adds to what a restart will find.
     pub fn persist(&mut self, record: P::Record) {
-        self.record = Some(record);
+        self.records.push(record);
+    }
+
+    /// Sends `message`, which promises nothing about this node's disk, before the commit: so a
+    /// leader's sync and its followers' overlap (Raft thesis §10.2.1).
+    pub fn send_early(&mut self, to: Recipients, message: P::Message) {
+        self.early.messages.push(Envelope { to, message });
+    }
+
+    /// Answers a request before the commit: it is true whatever this node's disk does, because a
+    /// majority has what it tells.
+    pub fn answer_early(&mut self, to: RequestId, answer: Answer) {
+        self.early.answers.push((to, answer));
+    }
+
+    /// Lets `amend` look at all answers so far, and change them.
+    pub fn amend_answers(&mut self, mut amend: impl FnMut(RequestId, &mut Answer)) {
+        let answers = self.early.answers.iter_mut().chain(&mut self.answers);
+        answers.for_each(|(request, answer)| amend(*request, answer));
+    }
+
+    /// Takes what may leave before the commit.
+    pub fn take_early(&mut self) -> Outbox<P> {
+        std::mem::take(&mut self.early)
+    }
+
+    /// Has something done beside the running node.
+    pub fn task(&mut self, task: Task) {
+        self.tasks.push(task);
     }
 
     /// Sends `message` to one connected peer.
@@ -193,13 +264,16 @@ impl<P: Protocol> Effects<P> {
     pub fn nested<Q: Protocol>(
         &mut self,
         message: fn(Q::Message) -> P::Message,
-        record: fn(Q::Record) -> P::Record,
+        record: impl Fn(Q::Record) -> P::Record,
         step: impl FnOnce(&mut Effects<Q>),
     ) -> Vec<Change> {
         let mut inner = Effects::<Q>::default();
         step(&mut inner);
         let outward = |Envelope { to, message: m }| Envelope { to, message: message(m) };
-        self.record = inner.record.map(record).or(self.record.take());
+        self.records.extend(inner.records.into_iter().map(record));
+        self.early.messages.extend(inner.early.messages.into_iter().map(outward));
+        self.early.answers.extend(inner.early.answers);
+        self.tasks.extend(inner.tasks);
         self.messages.extend(inner.messages.into_iter().map(outward));
         self.disconnects.extend(inner.disconnects);
         self.answers.extend(inner.answers);
@@ -207,19 +281,20 @@ impl<P: Protocol> Effects<P> {
         inner.changes
     }
 
-    /// Makes the record durable, if there is one, and only then yields what may leave the node.
+    /// Makes the records durable, if there are any, and only then yields what may leave the node.
     ///
     /// # Errors
     ///
     /// That of the disk: nothing may leave, and the node must not go on.
-    pub fn commit<D: Disk>(self, disk: &mut D) -> io::Result<Outbox<P>> {
-        if let Some(record) = &self.record {
-            disk.replace(&storage::encode(record))?;
+    pub fn commit(self, storage: &mut impl Save<P::Record>) -> io::Result<Outbox<P>> {
+        for record in &self.records {
+            storage.save(record)?;
         }
         Ok(Outbox {
             messages: self.messages,
             disconnects: self.disconnects,
             answers: self.answers,
+            tasks: self.tasks,
             events: self.events,
         })
     }
@@ -234,6 +309,20 @@ pub struct Outbox<P: Protocol> {
     pub disconnects: Vec<NodeId>,
     /// To clients, in order.
     pub answers: Vec<(RequestId, Answer)>,
+    /// To whoever has the disk and the connections.
+    pub tasks: Vec<Task>,
     /// To logs, traces and checkers, in order.
     pub events: Vec<Event>,
+}
+
+impl<P: Protocol> Default for Outbox<P> {
+    fn default() -> Self {
+        Self {
+            messages: Vec::new(),
+            disconnects: Vec::new(),
+            answers: Vec::new(),
+            tasks: Vec::new(),
+            events: Vec::new(),
+        }
+    }
 }

@@ -54,7 +54,7 @@ pub(crate) struct Globals {
     )]
     pub(crate) runtime_dir: Option<OsString>,
 
-    /// How long to wait for the node, connecting included
+    /// How long to wait for the node, connecting and further tries included
     #[arg(long, global = true, env = "DISTDB_TIMEOUT", hide_env_values = true, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(crate) timeout: Duration,
 
@@ -174,6 +174,7 @@ fn value_size(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use common::control::request::Read;
 
     use super::*;
 
@@ -236,12 +237,29 @@ mod tests {
             ("list --keys --count", "--count"),
             ("bench --value-size 2M", "1M"),
             ("fault partition", "PEERS"),
+            ("member remove", "<NAME>"),
+            ("mode set a/ paxos", "paxos"),
+            ("explain --for rain", "rain"),
+            ("get k --read session", "session"),
+            ("get k --read stale --stale", "--stale"),
         ] {
             let error = parse(&words(line)).expect_err(line);
             let problem = problem(&error);
             assert!(problem.message.contains(told), "{line}: {problem}");
             assert!(!problem.message.contains('\n'), "{line}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_read_may_be_told_how_fresh_it_is_to_be() {
+        let how = |line: &str| {
+            let Command::Get(get) = read(line).command else { panic!("{line} is a get") };
+            get.freshness.read()
+        };
+        assert_eq!(how("get k"), None);
+        assert_eq!(how("get k --read linearizable"), Some(Read::Linearizable));
+        assert_eq!(how("get k --read stale"), Some(Read::Stale));
+        assert_eq!(how("get k --stale"), Some(Read::Stale));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Asks a node, and understands its answer.
 
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use common::control::failure::Applied;
@@ -13,12 +12,10 @@ use crate::args::Globals;
 use crate::connection::{Connection, Lost};
 use crate::place;
 use crate::problem::{OwnCode, Problem};
+use crate::retry::Tries;
 
 /// How much longer than the node we wait: its own words on why it is late say more than silence.
 const GRACE: Duration = Duration::from_millis(100);
-
-/// How long to wait before another try where the node does not say.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// Asks one node.
 #[derive(Debug)]
@@ -53,7 +50,8 @@ impl Deadline {
         self.node + GRACE
     }
 
-    fn remaining(self) -> Duration {
+    /// How long until then.
+    pub(crate) fn remaining(self) -> Duration {
         self.node.saturating_duration_since(Instant::now())
     }
 }
@@ -69,21 +67,9 @@ impl Client {
         Self { path: path.to_owned(), timeout }
     }
 
-    /// Asks one question. Asks again, in the time there is, if the node was too busy to begin.
+    /// Asks one question; again, in the time there is, where that is safe and may help.
     pub(crate) fn ask<R: DeserializeOwned>(&self, request: &Request) -> Result<R, Problem> {
-        let deadline = self.deadline();
-        loop {
-            let outcome = self.open(deadline)?.ask_until(request, deadline);
-            let problem = match outcome {
-                Ok(result) => return Ok(result),
-                Err(problem) => problem,
-            };
-            let pause = problem.retry_after_ms.map_or(RETRY_AFTER, Duration::from_millis);
-            if !problem.is_overload() || pause >= deadline.remaining() {
-                return Err(problem);
-            }
-            thread::sleep(pause);
-        }
+        Tries::new(self, request).run()
     }
 
     /// A connection to ask more than once.
@@ -106,26 +92,27 @@ impl Client {
 impl Session {
     /// Asks a question.
     pub(crate) fn ask<R: DeserializeOwned>(&mut self, request: &Request) -> Result<R, Problem> {
-        self.ask_until(request, Deadline::after(self.timeout))
+        self.ask_until(&Call::new(request.clone()), Deadline::after(self.timeout))
     }
 
-    fn ask_until<R: DeserializeOwned>(
+    /// The same, answered by `deadline`.
+    pub(crate) fn ask_until<R: DeserializeOwned>(
         &mut self,
-        request: &Request,
+        call: &Call,
         deadline: Deadline,
     ) -> Result<R, Problem> {
-        self.send(request, deadline)?;
+        self.send(call, deadline)?;
         result(&self.answer_line(deadline)?)
     }
 
     /// Sends a question whose answer is fetched later.
-    pub(crate) fn send(&mut self, request: &Request, deadline: Deadline) -> Result<(), Problem> {
-        if request.is_write() {
+    pub(crate) fn send(&mut self, call: &Call, deadline: Deadline) -> Result<(), Problem> {
+        if may_change(&call.request) {
             // Without it, Ctrl-C still ends the process, only that nothing is said of the write.
             let _ = self.connection.catch_interrupts();
         }
-        let call = Call { timeout: Some(deadline.remaining()), ..Call::new(request.clone()) };
-        self.send_line(&call.to_line(), may_change(request), deadline)
+        let call = Call { timeout: Some(deadline.remaining()), ..call.clone() };
+        self.send_line(&call.to_line(), may_change(&call.request), deadline)
     }
 
     /// Sends a line as it is.
@@ -159,7 +146,12 @@ impl Session {
 /// Whether a request of which nothing more was heard may have had an effect.
 fn may_change(request: &Request) -> bool {
     match request {
-        Request::Put { .. } | Request::Delete(_) | Request::Sync | Request::Fault(Some(_)) => true,
+        Request::Put { .. }
+        | Request::Delete(_)
+        | Request::Sync
+        | Request::Fault(Some(_))
+        | Request::TransferLeader { .. } => true,
+        Request::Member { dry_run, .. } | Request::ModeSet { dry_run, .. } => !dry_run,
         Request::Hello
         | Request::Get { .. }
         | Request::List(_)
@@ -171,6 +163,8 @@ fn may_change(request: &Request) -> bool {
         | Request::Live
         | Request::Ready
         | Request::Health
+        | Request::Modes
+        | Request::Explain { .. }
         | Request::Fault(None) => false,
     }
 }

@@ -82,8 +82,7 @@ impl Connection {
 
     /// Takes note of Ctrl-C instead of ending by it, so that something can be said first.
     pub(crate) fn catch_interrupts(&mut self) -> io::Result<()> {
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGINT);
+        let signals = interrupt();
         signals.thread_block()?;
         self.interrupts = Some(SignalFd::new(&signals)?);
         Ok(())
@@ -218,13 +217,31 @@ impl Connection {
     }
 }
 
+/// Lets time pass between two tries. Ctrl-C ends that: it ends the process, or where that is not to
+/// happen in silence, it is told.
+pub(crate) fn pause(duration: Duration) -> Result<(), Lost> {
+    let Ok(signals) = SignalFd::new(&interrupt()) else {
+        std::thread::sleep(duration);
+        return Ok(());
+    };
+    let mut watched = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut watched, poll_timeout(Some(Instant::now() + duration))) {
+        Ok(count) if count > 0 => Err(Lost::Interrupted),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn interrupt() -> SigSet {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals
+}
+
 /// Ends by the signal that was caught before, so that whoever started us sees just that: a loop of
 /// a shell stops at Ctrl-C only if the command in it dies of the signal.
 pub(crate) fn die_of_interrupt() {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
     // Where the signal is ignored we live on, and end with the exit code for it.
-    let _ = signals.thread_unblock();
+    let _ = interrupt().thread_unblock();
     let _ = raise(Signal::SIGINT);
 }
 

@@ -21,6 +21,15 @@ Output:
   $(distdbctl get KEY) loses newlines at the end of the value, as $(...) always does; where every
   byte counts, write to a file: distdbctl get KEY --output raw > FILE.
 
+Retries:
+  A node that has no leader or quorum, is not ready, too busy or about to end is asked again until
+  --timeout, after the time that it names, else after 50 to 500 ms. A put, delete or mode set whose
+  answer got lost is asked again under the same tag, so that it takes effect once; only for keys in
+  raft mode, as broadcast mode knows no tags. Exit code 74 means that --timeout came before it was
+  known. A change of the members waits for the change before it and for a leader that has settled;
+  it is never sent again once it may have been applied. call, batch and bench send a request once.
+  Without a daemon at the socket nothing is tried again.
+
 Exit codes:
   0    done
   1    the answer is no: no such key, nothing deleted
@@ -56,6 +65,9 @@ Examples:
   distdbctl list user/ --keys
   distdbctl watch user/ --prefix -- sh -c 'echo \"$DISTDB_EVENT $DISTDB_KEY: $(cat)\"'
   distdbctl wait members=3 --timeout 30s && distdbctl status --all
+  distdbctl get name --read stale               from a node that is cut off
+  distdbctl member remove node3 --dry-run       what would become of the quorum
+  distdbctl explain --for write                 why writes don't work, and what to do
   distdbctl call get '{\"key\":\"name\"}'           the protocol itself
   distdbctl bench --op put --clients 64 --duration 5s
 ";
@@ -69,6 +81,18 @@ pub(crate) const AFTER_PUT: &str = "\
 Without VALUE, or with '-', the value is read from stdin, byte by byte, to its end. Behind '--'
 everything is taken as it is, so distdbctl put KEY -- \"$value\" stores whatever is in it: '-' there is
 a value of one byte. A number may be negative without '--'.
+";
+
+/// Below the help of `get` and `list`.
+pub(crate) const AFTER_READ: &str = "\
+In raft mode a read is linearizable, from any node, and needs a majority; with --read stale it is
+this node's own copy, which may be old. In broadcast mode every read is this node's own copy.
+";
+
+/// Below the help of `member remove`.
+pub(crate) const AFTER_MEMBER_REMOVE: &str = "\
+A leader that is removed hands over first. The daemon that was removed ends; its data directory is
+of no use any more. It comes back as a new member: with an empty directory and --join.
 ";
 
 /// Below the help of `watch`.
@@ -86,15 +110,15 @@ Conditions:
   members=N      at least N members are up and serve, this node among them
   key KEY        the key exists
   revision>=N    this node has applied revision N
-  leader         a leader is known; broadcast mode has none
+  leader         a leader is known; a cluster founded in broadcast mode has none
 Exits with 124 if it is not so within --timeout.
 ";
 
 /// Below the help of `batch`.
 pub(crate) const AFTER_BATCH: &str = "\
 A line of input is a command, quoted as in a shell:
-  put KEY VALUE   get KEY   delete KEY   delete --prefix PREFIX   wait CONDITION
-  list [PREFIX] [--keys] [--count] [--limit N]      the first page of it
+  put KEY VALUE   get KEY [--read HOW]   delete KEY   delete --prefix PREFIX   wait CONDITION
+  list [PREFIX] [--keys] [--count] [--limit N] [--read HOW]      the first page of it
 or a request of the protocol, if it begins with '{'. Blank lines and those that begin with '#' are
 skipped. Requests are sent without waiting for the answers to those before.
 
@@ -115,4 +139,9 @@ pub(crate) const AFTER_BENCH: &str = "\
 Each client has one request outstanding at any time. The clients are spread over the nodes named:
 --node node1,node2 or --socket PATH --socket PATH. Keys are bench/000001 and so on, chosen at
 random; for get and list they are written first. list reads up to 100 keys at a time.
+
+A request that fails is counted by its code, and the run goes on; so does a client whose node is
+gone or silent for --timeout, on the next of the nodes. The longest gap is the longest time without
+a success: kill the leader during the run, and it tells how long the failover took. The exit code
+is that of the first failure only if nothing succeeded.
 ";

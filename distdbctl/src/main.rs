@@ -1,7 +1,7 @@
 //! `distdbctl`: the command line of distdb, a client of one node's control socket.
 //!
 //! A command is read by [`args`], finds its node by [`place`], asks it by [`client`] over a
-//! [`connection`], and prints by [`output`]. What goes wrong is a [`problem`], which has one
+//! [`connection`], with another [`retry`] where that is safe, and prints by [`output`]. What goes wrong is a [`problem`], which has one
 //! [`exit`] code. There is a file for each group of commands in [`cmd`].
 
 mod args;
@@ -14,6 +14,7 @@ mod help;
 mod output;
 mod place;
 mod problem;
+mod retry;
 
 use std::process::ExitCode;
 

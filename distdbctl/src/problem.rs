@@ -95,9 +95,9 @@ impl Problem {
         self
     }
 
-    /// Whether asking again is safe, and may help: the node was too busy to begin.
-    pub(crate) fn is_overload(&self) -> bool {
-        self.code == Code::Node(ErrorCode::Overloaded) && self.exit() == Exit::TRY_LATER
+    /// Whether what was asked may have taken effect.
+    pub(crate) fn may_be_applied(&self) -> bool {
+        matches!(self.applied, Some(Applied::Yes | Applied::Unknown))
     }
 
     pub(crate) fn exit(&self) -> Exit {
@@ -107,10 +107,10 @@ impl Problem {
         };
         match code {
             OwnCode::Usage => Exit::USAGE,
-            OwnCode::NoDaemon => Exit::NO_DAEMON,
-            OwnCode::Disconnected if self.applied == Some(Applied::Unknown) => {
+            OwnCode::NoDaemon | OwnCode::Disconnected if self.may_be_applied() => {
                 Exit::OUTCOME_UNKNOWN
             }
+            OwnCode::NoDaemon => Exit::NO_DAEMON,
             OwnCode::Disconnected => Exit::UNAVAILABLE,
             OwnCode::WaitedInVain => Exit::TIMED_OUT,
             OwnCode::Input => Exit::NO_INPUT,
@@ -145,8 +145,12 @@ mod tests {
 
     #[test]
     fn a_connection_lost_after_a_write_leaves_its_outcome_unknown() {
-        let lost = Problem::new(OwnCode::Disconnected, "gone");
-        assert_eq!(lost.exit(), Exit::UNAVAILABLE);
-        assert_eq!(lost.applied(Applied::Unknown).exit(), Exit::OUTCOME_UNKNOWN);
+        for (code, exit) in
+            [(OwnCode::Disconnected, Exit::UNAVAILABLE), (OwnCode::NoDaemon, Exit::NO_DAEMON)]
+        {
+            let lost = Problem::new(code, "gone");
+            assert_eq!(lost.exit(), exit);
+            assert_eq!(lost.applied(Applied::Unknown).exit(), Exit::OUTCOME_UNKNOWN);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use common::identity::NodeName;
+use common::modes::Mode;
 use common::peer::hello::is_address;
 
 const AFTER_HELP: &str = "\
@@ -22,10 +23,14 @@ Files:
   RUNTIME/NAME/control.sock   where distdbctl connects; newline-delimited JSON
   RUNTIME/NAME/peer.addr      the peer address in use, where port 0 was asked for
   DATA/node                   who this node is, and its peers
+  DATA/wal-*                  the log of the raft mode, in segments of --segment-size
+  DATA/snapshot-*             the state that the log goes on from, each --snapshot-every entries
+  DATA/LOCK                   held by the daemon that has the directory
   RUNTIME is --runtime-dir, else /run/distdb for root, else $XDG_RUNTIME_DIR/distdb.
 
 Signals:
-  SIGTERM, SIGINT   answer what is in flight, tell the peers, exit 0; a second one exits at once
+  SIGTERM, SIGINT   hand leadership over, answer what is in flight, tell the peers, exit 0;
+                    a second one exits at once
 
 Exit codes:
   0 ended as asked   70 disk failure, corruption or a bug   78 configuration";
@@ -48,7 +53,8 @@ pub(crate) struct Args {
     pub(crate) bootstrap: bool,
 
     /// Join the cluster of any of these nodes, if the data directory is empty; tried until one
-    /// answers
+    /// answers. A node that resumes asks them as well while it is connected to nobody: its peers
+    /// may all have other addresses than before
     #[arg(long, env = "DISTDB_JOIN", value_name = "ADDR", value_delimiter = ',', value_parser = address)]
     pub(crate) join: Vec<String>,
 
@@ -65,8 +71,9 @@ pub(crate) struct Args {
     #[arg(long, env = "DISTDB_RUNTIME_DIR", value_name = "DIR")]
     pub(crate) runtime_dir: Option<PathBuf>,
 
-    /// How keys are replicated
-    #[arg(long, env = "DISTDB_MODE", value_enum, default_value_t = ModeArg::Broadcast)]
+    /// How the keys of a cluster that is founded are replicated; who joins or resumes goes by its
+    /// cluster
+    #[arg(long, env = "DISTDB_MODE", value_enum, default_value_t = ModeArg::Raft)]
     pub(crate) mode: ModeArg,
 
     /// How often peers hear from this node
@@ -76,6 +83,18 @@ pub(crate) struct Args {
     /// After how much silence a peer is taken for dead; at least three heartbeat intervals
     #[arg(long, env = "DISTDB_ELECTION_TIMEOUT", value_name = "DURATION", default_value = "1s", value_parser = duration)]
     pub(crate) election_timeout: Duration,
+
+    /// After how many entries of the log the state is written out, so that they can go
+    #[arg(long, env = "DISTDB_SNAPSHOT_EVERY", value_name = "N", default_value = "100000", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) snapshot_every: u64,
+
+    /// How large a file of the log is: 64K to 1G
+    #[arg(long, env = "DISTDB_SEGMENT_SIZE", value_name = "SIZE", default_value = "16M", value_parser = segment_size)]
+    pub(crate) segment_size: u64,
+
+    /// Whether what is acknowledged is on the disk
+    #[arg(long, env = "DISTDB_FSYNC", value_enum, default_value_t = Fsync::Always)]
+    pub(crate) fsync: Fsync,
 
     /// The mode of the control socket: who may write to it may do all
     #[arg(long, env = "DISTDB_SOCKET_MODE", value_name = "OCTAL", default_value = "0660", value_parser = octal)]
@@ -111,6 +130,26 @@ pub(crate) struct Args {
 pub(crate) enum ModeArg {
     /// Stored here and sent to every connected peer; nothing is acknowledged
     Broadcast,
+    /// On the disks of a majority before it is acknowledged
+    Raft,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(arg: ModeArg) -> Self {
+        match arg {
+            ModeArg::Broadcast => Self::Broadcast,
+            ModeArg::Raft => Self::Raft,
+        }
+    }
+}
+
+/// Whether writes to the log are synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fsync {
+    /// Before anything is promised
+    Always,
+    /// When the system likes to: a crash of it may lose what was acknowledged
+    Never,
 }
 
 /// How logs look.
@@ -141,6 +180,21 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration)
     } else {
         Err("it takes 1ms to 1h".to_owned())
+    }
+}
+
+/// A number, with `K`, `M` or `G` behind it for a power of 1,024.
+fn segment_size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G') => (&text[..text.len() - 1], 1 << 30),
+        Some(_) | None => (text, 1),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    match bytes {
+        Some(bytes) if (64 << 10..=1 << 30).contains(&bytes) => Ok(bytes),
+        Some(_) | None => Err("it takes 64K to 1G, such as 16M".to_owned()),
     }
 }
 
@@ -194,6 +248,12 @@ mod tests {
         assert!(switch("perhaps").is_err());
     }
 
+    #[test]
+    fn a_size_may_have_a_unit() {
+        let sizes = ["64K", "1M", "1G", "65536"].map(segment_size);
+        assert_eq!(sizes, [Ok(65_536), Ok(1 << 20), Ok(1 << 30), Ok(65_536)]);
+    }
+
     fn parse(flags: &[&str]) -> Result<Args, clap::Error> {
         let always = ["distdbd", "--node", "node1", "--listen", "127.0.0.1:0"];
         Args::try_parse_from(always.iter().chain(flags))
@@ -207,6 +267,11 @@ mod tests {
             &["--heartbeat-interval=0s"],
             &["--socket-mode=0999"],
             &["--advertise=:1"],
+            &["--snapshot-every=0"],
+            &["--segment-size=63K"],
+            &["--segment-size=2G"],
+            &["--segment-size=64 M"],
+            &["--fsync=sometimes"],
         ] {
             assert!(parse(flags).is_err(), "{flags:?}");
         }

@@ -1,16 +1,22 @@
 //! The loop that drives the core: one task, which takes whatever has come, lets the core step
-//! through it, makes durable what must be, and delivers.
+//! through it, lets leave what promises nothing about the disk, makes durable what must be, and
+//! delivers the rest.
+//!
+//! The sync blocks the loop on purpose: all that comes meanwhile shares the next one.
+
+mod additions;
+mod delivery;
+mod ending;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use common::broadcast::members::Member;
 use common::control::reply::Reply;
 use common::control::request::{Call, Request};
 use common::node::Node;
-use common::observe::Event;
-use common::protocol::{Answer, Effects, Input, Outbox, Protocol, RequestId};
+use common::protocol::{Answer, Effects, Input, Protocol, RequestId};
+use common::storage::Storage;
 use common::time::Time;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -20,22 +26,28 @@ use tokio_util::task::TaskTracker;
 use crate::control::ClientInput;
 use crate::control::clients::Clients;
 use crate::control::socket::Socket;
+use crate::disk::DataDir;
+use crate::driver::delivery::ROOM_INTERVAL;
 use crate::fault::Faults;
 use crate::peers::{MemberView, PeerInput, Peers, View};
-use crate::place::DataDir;
 use crate::process::{EndSignals, Supervisor};
+use crate::upkeep::Upkeep;
 use crate::witness::Witness;
 
 /// Inputs of one commit: enough to share its costs, few enough that nobody waits long.
-const BATCH_INPUTS_MAX: usize = 256;
+const BATCH_INPUTS_MAX: usize = 1_024;
 
-/// How long the end may take: then whoever has not read yet is left behind.
-const END_TIME_MAX: Duration = Duration::from_secs(3);
+/// The same in bytes of requests and messages: what one frame of the log may hold, about.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// All that the loop owns.
 pub(crate) struct Driver {
     pub(crate) node: Node,
-    pub(crate) disk: DataDir,
+    pub(crate) storage: Storage<DataDir>,
+    /// Since when the disk is known to be full, or was looked at last.
+    pub(crate) full_since: Option<Instant>,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) written: mpsc::Receiver<io::Result<u64>>,
     /// Of the core's time.
     pub(crate) origin: Instant,
     pub(crate) clients: Clients,
@@ -52,12 +64,15 @@ pub(crate) struct Driver {
     pub(crate) client_writers: TaskTracker,
     pub(crate) supervisor: Supervisor,
     pub(crate) witness: Witness,
+    /// When the process ends, once it has begun to.
+    pub(crate) ending: Option<Instant>,
 }
 
 /// What the loop waits for.
 enum Wake {
     Peer(PeerInput),
     Client(ClientInput),
+    Written(io::Result<u64>),
     Deadline,
     Drained,
     Signal(&'static str),
@@ -78,12 +93,17 @@ impl Driver {
         loop {
             let mut effects = Effects::default();
             match self.wait(&mut signals).await {
-                Wake::Signal(name) => {
-                    tracing::info!(signal = name, "ending");
-                    return self.end(signals).await;
+                Wake::Signal(name) if self.ending.is_some() => {
+                    tracing::warn!(signal = name, "ending at once");
+                    return Ok(());
                 }
+                Wake::Signal(name) => self.retire(name, &mut effects),
                 Wake::Peer(input) => self.on_peer(input, &mut effects)?,
                 Wake::Client(input) => self.on_client(input, &mut effects),
+                Wake::Written(outcome) => {
+                    let input = Input::SnapshotWritten(outcome?);
+                    self.node.step(self.now(), input, &mut effects);
+                }
                 Wake::Deadline | Wake::Drained => {}
             }
             self.drain(&mut effects)?;
@@ -95,6 +115,9 @@ impl Driver {
             if self.commit(effects)? || is_due {
                 self.report();
             }
+            if self.may_end() {
+                return self.end(signals).await;
+            }
         }
     }
 
@@ -105,6 +128,8 @@ impl Driver {
     async fn wait(&mut self, signals: &mut EndSignals) -> Wake {
         let congested = self.peers.are_congested();
         let deadline = self.node.deadline().map(|Time(since)| self.origin + since);
+        let room = self.full_since.map(|since| since + ROOM_INTERVAL);
+        let deadline = [deadline, room, self.ending].into_iter().flatten().min();
         let alarm = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -116,6 +141,7 @@ impl Driver {
             name = signals.next() => Wake::Signal(name),
             Some(input) = self.peer_inputs.recv() => Wake::Peer(input),
             Some(input) = self.client_inputs.recv(), if !congested => Wake::Client(input),
+            Some(outcome) = self.written.recv() => Wake::Written(outcome),
             () = alarm => Wake::Deadline,
             () = self.drained.notified(), if congested => Wake::Drained,
         }
@@ -123,19 +149,22 @@ impl Driver {
 
     /// Takes what else has come, up to a bound: one commit for all of it.
     fn drain(&mut self, effects: &mut Effects<Node>) -> io::Result<()> {
+        let mut bytes = 0;
         for _ in 0..BATCH_INPUTS_MAX {
             let mut is_idle = true;
             if let Ok(input) = self.peer_inputs.try_recv() {
+                bytes += input.bytes();
                 self.on_peer(input, effects)?;
                 is_idle = false;
             }
             if !self.peers.are_congested()
                 && let Ok(input) = self.client_inputs.try_recv()
             {
+                bytes += input.bytes();
                 self.on_client(input, effects);
                 is_idle = false;
             }
-            if is_idle {
+            if is_idle || bytes > BATCH_BYTES_MAX {
                 break;
             }
         }
@@ -154,7 +183,7 @@ impl Driver {
                 }
                 self.node.step(now, Input::PeerUp(hello), effects);
             }
-            PeerInput::Messages { from, serial, messages } => {
+            PeerInput::Messages { from, serial, messages, bytes: _ } => {
                 if self.peers.is_current(from, serial) {
                     for message in messages {
                         self.node.step(now, Input::Message { from, message }, effects);
@@ -167,6 +196,15 @@ impl Driver {
                     self.node.step(now, Input::PeerDown(from), effects);
                 }
             }
+            PeerInput::Verified { node, outcome } => {
+                self.node.step(now, Input::Verified { node, outcome }, effects);
+            }
+            PeerInput::SnapshotSent { to, index } => {
+                self.node.step(now, Input::SnapshotSent { to, index }, effects);
+            }
+            PeerInput::SnapshotReceived(snapshot) => {
+                self.node.step(now, Input::SnapshotReceived(snapshot), effects);
+            }
         }
         Ok(())
     }
@@ -174,10 +212,12 @@ impl Driver {
     fn on_client(&mut self, input: ClientInput, effects: &mut Effects<Node>) {
         match input {
             ClientInput::Opened { connection, client } => self.clients.open(connection, client),
-            ClientInput::Request { id, call } => {
-                self.clients.expect(id, call.id.clone());
+            ClientInput::Request { id, call, bytes: _ } => {
+                self.clients.expect(id, &call);
                 self.on_request(id, call, effects);
             }
+            // While the process ends nobody is read, and who waits is answered all the same.
+            ClientInput::Closed { .. } if self.ending.is_some() => {}
             ClientInput::Closed { connection } => {
                 self.clients.close(connection);
                 self.node.step(self.now(), Input::Closed { connection }, effects);
@@ -197,32 +237,6 @@ impl Driver {
         }
     }
 
-    /// Makes durable, then delivers. Tells whether there is news to report.
-    fn commit(&mut self, effects: Effects<Node>) -> io::Result<bool> {
-        let Outbox { messages, disconnects, answers, events } = effects.commit(&mut self.disk)?;
-        self.peers.send(messages);
-        for peer in disconnects {
-            self.peers.disconnect(peer);
-        }
-        for (request, answer) in answers {
-            self.answer(request, answer);
-        }
-        self.witness.observe(self.origin.elapsed(), &events)?;
-        Ok(events.iter().any(is_news))
-    }
-
-    fn answer(&mut self, request: RequestId, mut answer: Answer) {
-        if let Answer::Reply(_, Ok(Reply::Hello(hello))) = &mut answer
-            && self.faults.are_enabled()
-        {
-            hello.features.push("faults".to_owned());
-        }
-        if let Some(ended) = self.clients.answer(request, answer) {
-            let mut effects = Effects::default();
-            self.node.step(self.now(), Input::Abandoned(ended), &mut effects);
-        }
-    }
-
     /// Tells the tasks around the links, and systemd, what has become of the node.
     fn report(&mut self) {
         let member_view = |member: &Member| MemberView {
@@ -231,66 +245,13 @@ impl Driver {
             is_connected: self.node.is_connected(member.id),
         };
         let members = self.node.other_members().map(|m| (m.id, member_view(m))).collect();
-        let current = View { hello: self.node.hello(), members };
+        let (hello, seeks_cluster) = (self.node.hello(), self.node.seeks_cluster());
+        let current = View { hello, members, seeks_cluster };
         self.view.send_if_modified(|view| {
             let is_other = *view != current;
             *view = current;
             is_other
         });
-        self.supervisor.status(self.node.is_ready(), self.node.members_up());
-    }
-
-    /// Answers what is in flight, tells those who wait, and lets all of it leave.
-    async fn end(mut self, mut signals: EndSignals) -> io::Result<()> {
-        self.supervisor.stopping();
-        self.stop.cancel();
-        drop(self.socket.take());
-        self.clients.stop_reading();
-        let mut effects = Effects::default();
-        // What was read before is carried out. The channel ends with the last reader.
-        while let Ok(Some(input)) =
-            tokio::time::timeout(LAST_REQUESTS_TIME_MAX, self.client_inputs.recv()).await
-        {
-            if let ClientInput::Request { .. } = input {
-                self.on_client(input, &mut effects);
-            }
-        }
-        self.node.step(self.now(), Input::Stop, &mut effects);
-        self.commit(effects)?;
-        drop(self.clients);
-        let written = async {
-            self.client_writers.close();
-            self.client_writers.wait().await;
-            self.peers.finish().await;
-        };
-        tokio::select! {
-            () = written => {}
-            () = tokio::time::sleep(END_TIME_MAX) => tracing::warn!("left slow readers behind"),
-            name = signals.next() => tracing::warn!(signal = name, "ending at once"),
-        }
-        Ok(())
-    }
-}
-
-/// How long to look for requests that were read before the end began.
-const LAST_REQUESTS_TIME_MAX: Duration = Duration::from_millis(100);
-
-/// Whether the tasks around the links, or systemd, may have to know.
-fn is_news(event: &Event) -> bool {
-    match event {
-        Event::Start { .. }
-        | Event::Link { .. }
-        | Event::Unlink { .. }
-        | Event::Member { .. }
-        | Event::BecomeReady { .. } => true,
-        Event::Write { .. }
-        | Event::Deliver { .. }
-        | Event::Miss { .. }
-        | Event::RequestSync { .. }
-        | Event::ServeSync { .. }
-        | Event::MergeChunk { .. }
-        | Event::DonorBehind { .. }
-        | Event::Repair { .. }
-        | Event::NameTaken { .. } => false,
+        self.supervisor.status(self.node.summary());
     }
 }

@@ -1,4 +1,4 @@
-//! Faults of this node's own links, made on request (`--enable-faults`).
+//! Faults of this node's own links and disk, made on request (`--enable-faults`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,10 +8,17 @@ use common::control::reply::{ActiveFault, Faults as FaultsReply};
 use common::control::request::{Direction, Fault, FaultKind};
 use common::identity::NodeName;
 
-/// The rules in force, shared by the tasks of all links.
+/// The faults in force, shared by the tasks of all links and the driver.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
-    rules: Option<Arc<Mutex<Vec<Rule>>>>,
+    active: Option<Arc<Mutex<Active>>>,
+}
+
+#[derive(Debug, Default)]
+struct Active {
+    rules: Vec<Rule>,
+    /// Each sync of the disk takes so much longer.
+    disk: Duration,
 }
 
 /// One fault of one link, or of all.
@@ -54,36 +61,41 @@ impl Fate {
 
 impl Faults {
     pub(crate) fn new(enabled: bool) -> Self {
-        Self { rules: enabled.then(Arc::default) }
+        Self { active: enabled.then(Arc::default) }
     }
 
     pub(crate) fn are_enabled(&self) -> bool {
-        self.rules.is_some()
+        self.active.is_some()
     }
 
-    /// Whether there is any, so that frames must be looked at one by one.
+    /// Whether there is one of a link, so that frames must be looked at one by one.
     pub(crate) fn are_active(&self) -> bool {
-        self.with_rules(|rules| !rules.is_empty()).unwrap_or(false)
+        self.with_active(|active| !active.rules.is_empty()).unwrap_or(false)
     }
 
-    fn with_rules<T>(&self, look: impl FnOnce(&mut Vec<Rule>) -> T) -> Option<T> {
-        let rules = self.rules.as_ref()?;
-        let mut rules = rules.lock().expect("no holder of the rules panics");
-        Some(look(&mut rules))
+    /// How much longer each sync of the disk is to take.
+    pub(crate) fn disk_delay(&self) -> Duration {
+        self.with_active(|active| active.disk).unwrap_or_default()
+    }
+
+    fn with_active<T>(&self, look: impl FnOnce(&mut Active) -> T) -> Option<T> {
+        let active = self.active.as_ref()?;
+        let mut active = active.lock().expect("no holder of the faults panics");
+        Some(look(&mut active))
     }
 
     /// Whether no frame passes between this node and `peer` on one way at least, so that no
     /// connection can be made.
     pub(crate) fn is_cut_off(&self, peer: &NodeName) -> bool {
         let cuts = |rule: &Rule| rule.effect == Effect::Partition && rule.concerns(peer);
-        self.with_rules(|rules| rules.iter().any(cuts)).unwrap_or(false)
+        self.with_active(|active| active.rules.iter().any(cuts)).unwrap_or(false)
     }
 
     /// Throws the dice for one frame.
     pub(crate) fn fate(&self, peer: &NodeName, way: Way) -> Fate {
-        let throw = |rules: &mut Vec<Rule>| {
+        let throw = |active: &mut Active| {
             let mut fate = Fate::FAIR;
-            for rule in rules.iter().filter(|rule| rule.concerns(peer) && rule.works(way)) {
+            for rule in active.rules.iter().filter(|rule| rule.concerns(peer) && rule.works(way)) {
                 match rule.effect {
                     Effect::Partition => fate.copies = 0,
                     Effect::Drop(p) if rand::random_bool(p) => fate.copies = 0,
@@ -94,7 +106,7 @@ impl Faults {
             }
             fate
         };
-        self.with_rules(throw).unwrap_or(Fate::FAIR)
+        self.with_active(throw).unwrap_or(Fate::FAIR)
     }
 
     /// Carries out a request, and tells what is in force then.
@@ -111,11 +123,11 @@ impl Faults {
             Some(fault) => named(fault, is_member)?,
             None => Vec::new(),
         };
-        let faults = self.with_rules(|rules| {
+        let faults = self.with_active(|active| {
             for peer in peers {
-                set(rules, fault.expect("peers come of a fault"), peer);
+                active.set(fault.expect("peers come of a fault"), peer);
             }
-            rules.iter().map(Rule::shown).collect()
+            active.shown()
         });
         Ok(FaultsReply { faults: faults.unwrap_or_default() })
     }
@@ -140,20 +152,39 @@ fn named(
     fault.peers.iter().map(name).collect()
 }
 
-fn set(rules: &mut Vec<Rule>, fault: &Fault, peer: Option<NodeName>) {
-    let effect = match fault.kind {
-        FaultKind::Heal => {
-            rules.retain(|rule| peer.is_some() && rule.peer != peer);
-            return;
-        }
-        FaultKind::Isolate | FaultKind::Partition => Effect::Partition,
-        FaultKind::Drop(probability) => Effect::Drop(probability),
-        FaultKind::Delay(delay) => Effect::Delay(delay),
-        FaultKind::Duplicate(probability) => Effect::Duplicate(probability),
-    };
-    let rule = Rule { effect, peer, direction: fault.direction };
-    rules.retain(|other| !other.is_replaced_by(&rule));
-    rules.push(rule);
+impl Active {
+    fn set(&mut self, fault: &Fault, peer: Option<NodeName>) {
+        let effect = match fault.kind {
+            FaultKind::Heal => {
+                self.rules.retain(|rule| peer.is_some() && rule.peer != peer);
+                if peer.is_none() {
+                    self.disk = Duration::ZERO;
+                }
+                return;
+            }
+            FaultKind::Disk(delay) => {
+                self.disk = delay;
+                return;
+            }
+            FaultKind::Isolate | FaultKind::Partition => Effect::Partition,
+            FaultKind::Drop(probability) => Effect::Drop(probability),
+            FaultKind::Delay(delay) => Effect::Delay(delay),
+            FaultKind::Duplicate(probability) => Effect::Duplicate(probability),
+        };
+        let rule = Rule { effect, peer, direction: fault.direction };
+        self.rules.retain(|other| !other.is_replaced_by(&rule));
+        self.rules.push(rule);
+    }
+
+    fn shown(&self) -> Vec<ActiveFault> {
+        let disk = (!self.disk.is_zero()).then(|| ActiveFault {
+            fault: "disk".to_owned(),
+            peer: "*".to_owned(),
+            direction: Direction::Both,
+            amount: Some(self.disk.as_secs_f64() * 1_000.0),
+        });
+        self.rules.iter().map(Rule::shown).chain(disk).collect()
+    }
 }
 
 impl Rule {
@@ -228,6 +259,19 @@ mod tests {
         let active = faults.apply(None, |_| true).expect("enabled").faults;
         assert_eq!(active.len(), 1);
         assert_eq!(faults.fate(&name("b"), Way::Out).copies, 0);
+    }
+
+    #[test]
+    fn a_slow_disk_is_none_of_the_links_matter() {
+        let faults = Faults::new(true);
+        let slow = fault(FaultKind::Disk(Duration::from_secs(3)), &[], Direction::Both);
+        let active = faults.apply(Some(&slow), |_| true).expect("enabled").faults;
+        assert_eq!(active.first().and_then(|fault| fault.amount), Some(3_000.0));
+        assert!(!faults.are_active());
+        assert_eq!(faults.disk_delay(), Duration::from_secs(3));
+        let heal = fault(FaultKind::Heal, &[], Direction::Both);
+        assert_eq!(faults.apply(Some(&heal), |_| true).expect("enabled").faults, []);
+        assert!(faults.disk_delay().is_zero());
     }
 
     #[test]

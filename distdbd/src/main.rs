@@ -4,32 +4,38 @@
 //! - [`driver`] is the loop around the core. Everything else hands it inputs over bounded
 //!   channels, and carries out what comes back.
 //! - [`control`] is the Unix socket for clients, [`peers`] the TCP port and the links.
-//! - [`place`] is where files are, [`process`] what systemd and shells see, [`witness`] logs and
-//!   traces, [`fault`] the failures that tests ask for.
+//! - [`disk`] is the files of a node, [`upkeep`] what is done to them beside the loop, [`place`]
+//!   where files are.
+//! - [`process`] is what systemd and shells see, [`witness`] logs and traces, [`fault`] the failures
+//!   that tests ask for.
 //!
-//! It is one thread: a hop to another costs as much as the work on a request, and a panic in the
-//! core ends the process, rather than leave it half alive.
+//! It is one thread, but for what snapshots take: a hop to another costs as much as the work on a
+//! request, and a panic in the core ends the process, rather than leave it half alive.
 
 mod args;
 mod control;
+mod disk;
 mod driver;
 mod fault;
 mod peers;
 mod place;
 mod process;
+mod upkeep;
 mod witness;
 
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::{fs, io};
 
 use anyhow::{Context, anyhow};
 use common::broadcast;
 use common::config::Config;
 use common::identity::{ClusterId, NodeId};
-use common::node::{Node, Record};
+use common::node::{Found, Identity, Node};
+use common::storage::Storage;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -37,16 +43,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::args::{Args, LogFormat, ModeArg};
+use crate::args::{Args, Fsync, LogFormat};
 use crate::control::Control;
 use crate::control::clients::Clients;
 use crate::control::socket::{self, Access, Socket};
+use crate::disk::DataDir;
 use crate::driver::Driver;
 use crate::fault::Faults;
 use crate::peers::dial::Dialler;
 use crate::peers::{Peers, Shared, View, accept};
-use crate::place::{DataDir, SocketDir};
+use crate::place::SocketDir;
 use crate::process::{EndSignals, Failure, Supervisor};
+use crate::upkeep::{Files, Upkeep};
 use crate::witness::Witness;
 
 fn main() -> ExitCode {
@@ -96,36 +104,57 @@ fn run(args: &Args) -> Result<(), Failure> {
     if args.check_config {
         return Ok(());
     }
-    let (disk, record) = DataDir::open(data_dir, &args.node)?;
-    let record = first_record(args, record).map_err(Failure::Configuration)?;
+    let (storage, found) = open_storage(args, data_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")
         .map_err(Failure::Broken)?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let socket_dir = SocketDir::open(socket_dir).map_err(Failure::Configuration)?;
-        let peer_port = PeerPort::open(args, record.as_ref(), &socket_dir.path).await;
+        let peer_port = PeerPort::open(args, found.identity.as_ref(), &socket_dir.path).await;
         let peer_port = peer_port.map_err(Failure::Configuration)?;
         // The control socket comes last: whoever finds it finds a node that answers.
         let socket = Socket::bind(socket_path, &access).map_err(Failure::Configuration)?;
-        let ended = serve(args, disk, record, peer_port, socket).await;
+        let ended = serve(args, storage, found, peer_port, socket).await;
         drop(socket_dir);
         ended
-    })
+    });
+    // A snapshot that is being written, or sent, is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
-/// What the node goes on from: its own record, a new cluster's first, or none until it joins.
-fn first_record(args: &Args, record: Option<Record>) -> anyhow::Result<Option<Record>> {
-    if record.is_some() {
-        return Ok(record);
+/// Takes the data directory, and reads what it has kept of this node.
+fn open_storage(args: &Args, path: PathBuf) -> Result<(Storage<DataDir>, Found), Failure> {
+    let sync = args.fsync == Fsync::Always;
+    if !sync {
+        tracing::warn!(
+            "--fsync never: nothing that this node acknowledges is sure to be on its disk; a crash \
+             of the system may lose it, and let the node vote twice in a term. For tests only"
+        );
     }
+    let disk = DataDir::open(path.clone(), sync)?;
+    let opened = Storage::open(disk, &args.node, args.segment_size);
+    let (storage, mut found, warnings) =
+        opened.map_err(|error| disk::failure(&path, &args.node, error))?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    if found.identity.is_none() {
+        found.identity = first_identity(args).map_err(Failure::Configuration)?;
+    }
+    Ok((storage, found))
+}
+
+/// Who a node is that has kept nothing: the first of a new cluster, or nobody until it joins.
+fn first_identity(args: &Args) -> anyhow::Result<Option<Identity>> {
     let node = &args.node;
     match (args.bootstrap, args.join.as_slice()) {
         (true, _) => {
             let (id, cluster) = (NodeId(rand::random()), ClusterId(rand::random()));
             let broadcast = broadcast::Record::bootstrap(id, node.clone(), cluster);
-            Ok(Some(Record { broadcast }))
+            Ok(Some(Identity { broadcast, mode: args.mode.into(), founder: true }))
         }
         (false, [_, ..]) => Ok(None),
         (false, []) => {
@@ -146,8 +175,12 @@ struct PeerPort {
 }
 
 impl PeerPort {
-    async fn open(args: &Args, record: Option<&Record>, socket_dir: &Path) -> anyhow::Result<Self> {
-        let listener = match bind_again(args, record).await {
+    async fn open(
+        args: &Args,
+        identity: Option<&Identity>,
+        socket_dir: &Path,
+    ) -> anyhow::Result<Self> {
+        let listener = match bind_again(args, identity).await {
             Some(listener) => Ok(listener),
             None => TcpListener::bind(&args.listen).await,
         };
@@ -163,9 +196,9 @@ impl PeerPort {
 
 /// Where any free port will do, the one this node had before is the best: its peers know it, and
 /// find it there even if they have all restarted at once.
-async fn bind_again(args: &Args, record: Option<&Record>) -> Option<TcpListener> {
+async fn bind_again(args: &Args, identity: Option<&Identity>) -> Option<TcpListener> {
     let host = args.listen.strip_suffix(":0")?;
-    let known = record?.broadcast.members.named(&args.node)?;
+    let known = identity?.broadcast.members.named(&args.node)?;
     let (_, port) = known.address.rsplit_once(':')?;
     TcpListener::bind(format!("{host}:{port}")).await.ok()
 }
@@ -182,30 +215,45 @@ fn advertised(args: &Args, bound: SocketAddr) -> anyhow::Result<String> {
     Ok(bound.to_string())
 }
 
+/// See [`Config::log_kept_bytes`]: 100,000 entries of 300 bytes, about.
+const LOG_KEPT_BYTES: usize = 32 * 1024 * 1024;
+
+fn config(args: &Args, found: &Found, address: String) -> Config {
+    let known = found.identity.as_ref().map(|identity| identity.broadcast.node);
+    Config {
+        node: known.unwrap_or_else(|| NodeId(rand::random())),
+        name: args.node.clone(),
+        address,
+        heartbeat_interval: args.heartbeat_interval,
+        election_timeout: args.election_timeout,
+        mode: args.mode.into(),
+        snapshot_every: args.snapshot_every,
+        log_kept_bytes: LOG_KEPT_BYTES,
+        seed: rand::random(),
+    }
+}
+
 async fn serve(
     args: &Args,
-    disk: DataDir,
-    record: Option<Record>,
+    storage: Storage<DataDir>,
+    found: Found,
     peer_port: PeerPort,
     (socket, clients_listener): (Socket, tokio::net::UnixListener),
 ) -> Result<(), Failure> {
-    let ModeArg::Broadcast = args.mode;
-    let config = Config {
-        node: record.as_ref().map_or_else(|| NodeId(rand::random()), |r| r.broadcast.node),
-        name: args.node.clone(),
-        address: peer_port.address,
-        heartbeat_interval: args.heartbeat_interval,
-        election_timeout: args.election_timeout,
-    };
+    let config = config(args, &found, peer_port.address);
     let signals = EndSignals::listen().context("listen for signals").map_err(Failure::Broken)?;
     let witness = Witness::new(args.node.clone(), args.trace.as_deref())
         .context("create the trace file")
         .map_err(Failure::Configuration)?;
-    let node = Node::recover(config, record);
+    let node = Node::recover(config, found)
+        .context("what the data directory holds does not belong together")
+        .map_err(Failure::Broken)?;
     let faults = Faults::new(args.enable_faults);
-    let view = View { hello: node.hello(), members: std::collections::BTreeMap::new() };
-    let (view, view_receiver) = watch::channel(view);
-    let (shared, peer_inputs, dial_events) = Shared::new(view_receiver, faults.clone());
+    let (view, view_receiver) = watch::channel(View::alone(node.hello()));
+    let path = Arc::from(storage.disk().path());
+    let files = Files { path, sync: args.fsync == Fsync::Always };
+    let (upkeep, written) = Upkeep::start(files.clone());
+    let (shared, peer_inputs, dial_events) = Shared::new(view_receiver, faults.clone(), files);
     tokio::spawn(accept::accept(peer_port.listener, shared.clone()));
     tokio::spawn(Dialler::new(shared.clone(), args.join.clone(), dial_events).run());
     let (inputs, client_inputs) = mpsc::channel(control::INPUTS_MAX);
@@ -220,7 +268,10 @@ async fn serve(
     tokio::spawn(control.accept(control::clients_max(raise_descriptor_limit())));
     let driver = Driver {
         node,
-        disk,
+        storage,
+        full_since: None,
+        upkeep,
+        written,
         origin: Instant::now(),
         clients: Clients::default(),
         client_inputs,
@@ -234,8 +285,12 @@ async fn serve(
         client_writers,
         supervisor: Supervisor::default(),
         witness,
+        ending: None,
     };
-    let ended = driver.run(signals).await;
+    // As a task among the others it runs behind all connections that have something to say: their
+    // requests share a commit. The future that the runtime blocks on has no place in that order.
+    let ended = tokio::spawn(driver.run(signals)).await;
+    let ended = ended.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()));
     ended.context("a write failed, so this node must not speak").map_err(Failure::Broken)
 }
 

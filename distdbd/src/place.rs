@@ -2,17 +2,12 @@
 
 use std::env;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use common::identity::NodeName;
-use common::node::Record;
-use common::storage::{self, Disk, RecordError};
 
 use crate::args::Args;
-use crate::process::Failure;
 
 /// `RUNTIME`: where the nodes of this machine have their sockets.
 pub(crate) fn runtime_dir(args: &Args) -> anyhow::Result<PathBuf> {
@@ -27,7 +22,7 @@ pub(crate) fn runtime_dir(args: &Args) -> anyhow::Result<PathBuf> {
     Ok(Path::new(&base).join("distdb"))
 }
 
-/// Where this node keeps its record.
+/// Where this node keeps its files.
 pub(crate) fn data_dir(args: &Args) -> anyhow::Result<PathBuf> {
     if let Some(dir) = &args.data_dir {
         return Ok(dir.clone());
@@ -46,35 +41,7 @@ pub(crate) fn data_dir(args: &Args) -> anyhow::Result<PathBuf> {
     Ok(base.join(args.node.as_str()))
 }
 
-/// A node's data directory. It is this process's as long as this lives.
-#[derive(Debug)]
-pub(crate) struct DataDir {
-    path: PathBuf,
-    /// Holds the lock; the kernel lets go of it when the process ends, however it does.
-    _lock: File,
-}
-
-const RECORD: &str = "node";
 const LOCK: &str = "LOCK";
-
-impl DataDir {
-    /// Takes the directory, and reads its record if it has one. Nothing in it is touched if it is
-    /// another node's or in use.
-    pub(crate) fn open(path: PathBuf, name: &NodeName) -> Result<(Self, Option<Record>), Failure> {
-        let lock = take(&path, 0o700).map_err(Failure::Configuration)?;
-        let record = read(&path.join(RECORD))?;
-        if let Some(record) = &record
-            && record.broadcast.name != *name
-        {
-            let owner = &record.broadcast.name;
-            let shown = path.display();
-            return Err(Failure::Configuration(anyhow::anyhow!(
-                "{shown} belongs to {owner}, not to {name}; give {name} a directory of its own"
-            )));
-        }
-        Ok((Self { path, _lock: lock }, record))
-    }
-}
 
 /// Where this node's socket is. It is this process's as long as this lives.
 #[derive(Debug)]
@@ -92,7 +59,7 @@ impl SocketDir {
 }
 
 /// Makes a directory if need be, and takes its lock.
-fn take(path: &Path, mode: u32) -> anyhow::Result<File> {
+pub(crate) fn take(path: &Path, mode: u32) -> anyhow::Result<File> {
     let shown = path.display();
     fs::DirBuilder::new()
         .recursive(true)
@@ -111,96 +78,18 @@ fn take(path: &Path, mode: u32) -> anyhow::Result<File> {
     }
 }
 
-fn read(path: &Path) -> Result<Option<Record>, Failure> {
-    let shown = path.display();
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            let context = anyhow::Error::new(error).context(format!("read {shown}"));
-            return Err(Failure::Broken(context));
-        }
-    };
-    storage::decode(&bytes).map(Some).map_err(|error| {
-        let context = anyhow::Error::new(error).context(format!("{shown} can't be used"));
-        match error {
-            RecordError::Magic | RecordError::Format(_) => Failure::Configuration(context),
-            RecordError::Damaged => Failure::Broken(context),
-        }
-    })
-}
-
-impl Disk for DataDir {
-    /// Temporary file, sync, rename, sync of the directory: there is the old record or the new.
-    fn replace(&mut self, record: &[u8]) -> io::Result<()> {
-        let temporary = self.path.join("node.new");
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(record)?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.path.join(RECORD))?;
-        File::open(&self.path)?.sync_all()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use common::broadcast;
-    use common::identity::{ClusterId, NodeId};
-
     use super::*;
 
-    fn name(text: &str) -> NodeName {
-        text.parse().expect("a name")
-    }
-
-    fn record(owner: &str) -> Record {
-        let broadcast = broadcast::Record::bootstrap(NodeId(1), name(owner), ClusterId(2));
-        Record { broadcast }
-    }
-
-    fn open(path: &Path, owner: &str) -> Result<(DataDir, Option<Record>), Failure> {
-        DataDir::open(path.to_owned(), &name(owner))
-    }
-
+    /// D6: two processes never have one directory.
     #[test]
-    fn a_record_is_found_again() {
+    fn d6_a_directory_in_use_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("a/b");
-        let (mut data, found) = open(&path, "node1").expect("empty");
-        assert_eq!(found, None);
-        data.replace(&storage::encode(&record("node1"))).expect("written");
-        drop(data);
-        let (_, found) = open(&path, "node1").expect("its own");
-        assert_eq!(found, Some(record("node1")));
-    }
-
-    /// D6: two processes never have one data directory.
-    #[test]
-    fn a_directory_in_use_is_refused() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let _held = open(dir.path(), "node1").expect("empty");
-        assert!(matches!(open(dir.path(), "node1"), Err(Failure::Configuration(_))));
-    }
-
-    #[test]
-    fn another_node_s_and_a_damaged_record_are_refused_untouched() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = dir.path().join(RECORD);
-        let bytes = storage::encode(&record("node1"));
-        fs::write(&file, &bytes).expect("written");
-        assert!(matches!(open(dir.path(), "node2"), Err(Failure::Configuration(_))));
-        let mut damaged = bytes.clone();
-        damaged[20] ^= 1;
-        fs::write(&file, &damaged).expect("written");
-        assert!(matches!(open(dir.path(), "node1"), Err(Failure::Broken(_))));
-        let later = [b"distdb\0\x09", &bytes[8..]].concat();
-        fs::write(&file, &later).expect("written");
-        assert!(matches!(open(dir.path(), "node1"), Err(Failure::Configuration(_))));
-        assert_eq!(fs::read(&file).expect("there"), later);
+        let held = take(&path, 0o700).expect("nobody's");
+        assert!(take(&path, 0o700).is_err());
+        drop(held);
+        take(&path, 0o700).expect("nobody's again");
     }
 }

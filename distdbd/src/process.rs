@@ -1,6 +1,7 @@
 //! What the process is to those who started it: exit codes, signals, and systemd.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -51,24 +52,38 @@ impl EndSignals {
     }
 }
 
+/// How often the state is told at most: it has the index of the last entry in it.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Tells systemd, if it started us (`NOTIFY_SOCKET`). It not listening is no reason to fail.
 #[derive(Debug, Default)]
 pub(crate) struct Supervisor {
-    told: Option<(bool, usize, usize)>,
+    told: String,
+    told_at: Option<Instant>,
 }
 
 impl Supervisor {
-    /// READY=1: the socket answers. It does not mean that the node has synced; STATUS= does.
+    /// READY=1: the socket answers. It does not mean that there is a quorum; STATUS= says that.
     pub(crate) fn ready(&self) {
         tell(&[NotifyState::Ready]);
     }
 
-    /// The state, if it is another than before.
-    pub(crate) fn status(&mut self, serves: bool, (up, all): (usize, usize)) {
-        if self.told.replace((serves, up, all)) != Some((serves, up, all)) {
-            let what = if serves { "serves" } else { "does not serve yet" };
-            tell(&[NotifyState::Status(&format!("{what}, {up} of {all} members up"))]);
+    /// The state in one line, if it is another than before. It is asked for with each tick, so one
+    /// that comes too early is told a little later.
+    pub(crate) fn status(&mut self, summary: String) {
+        if self.told_at.is_some_and(|at| at.elapsed() < STATUS_INTERVAL) {
+            return;
         }
+        if self.told != summary {
+            tell(&[NotifyState::Status(&summary)]);
+            self.told = summary;
+            self.told_at = Some(Instant::now());
+        }
+    }
+
+    /// The last state of a node that is a member no longer.
+    pub(crate) fn removed(&self) {
+        tell(&[NotifyState::Status("removed from the cluster")]);
     }
 
     pub(crate) fn stopping(&self) {

@@ -60,7 +60,8 @@ impl Witness {
         for event in events {
             trace.seq += 1;
             let at_us = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-            let line = Line { v: 1, lab: 1, seq: trace.seq, node: &self.node, at_us, event };
+            let line =
+                Line { v: 1, lab: event.lab(), seq: trace.seq, node: &self.node, at_us, event };
             serde_json::to_writer(&mut trace.file, &line)?;
             trace.file.write_all(b"\n")?;
         }
@@ -68,12 +69,11 @@ impl Witness {
     }
 }
 
-/// Changes of state are told; what happens with each write is not, but at level trace.
+/// Changes of state are told; what happens with each write is not, but at level trace. It is
+/// longer than a screen because each event has its arm.
 fn log(event: &Event) {
     match event {
-        Event::Start { incarnation } => {
-            tracing::info!(incarnation = incarnation.0, "started");
-        }
+        Event::Start { incarnation } => tracing::info!(incarnation = incarnation.0, "started"),
         Event::Link { peer, name, incarnation } => {
             tracing::info!(%name, id = %peer, incarnation = incarnation.0, "peer connected");
         }
@@ -83,9 +83,7 @@ fn log(event: &Event) {
         Event::Miss { from, writes } => {
             tracing::warn!(id = %from, writes, "writes of a peer are lost; `distdbctl sync` gets them");
         }
-        Event::BecomeReady { how, keys } => {
-            tracing::info!(?how, keys, "serves");
-        }
+        Event::BecomeReady { how, keys } => tracing::info!(?how, keys, "serves"),
         Event::DonorBehind { donor } => {
             tracing::info!(id = %donor, "donor has not got all that was sent before; asking again");
         }
@@ -103,6 +101,43 @@ fn log(event: &Event) {
         Event::MergeChunk { donor, session, entries, won, done } => {
             tracing::debug!(id = %donor, session, entries, won, done, "merged a chunk");
         }
-        Event::Write { .. } | Event::Deliver { .. } => tracing::trace!(?event),
+        Event::BecomePreCandidate { term } => tracing::info!(term, "hears of no leader"),
+        Event::BecomeCandidate { term, .. } => tracing::info!(term, "asks for votes"),
+        Event::HandleRequestVote { from, term, ballot, granted } => {
+            tracing::debug!(id = %from, term, ?ballot, granted, "was asked for a vote");
+        }
+        Event::BecomeLeader { term } => tracing::info!(term, "leads"),
+        Event::StepDown { term } => tracing::info!(term, "leads no longer, nor wants to"),
+        Event::LoseQuorum { term } => tracing::warn!(term, "hears of no majority"),
+        Event::Follow { term, leader } => tracing::info!(term, id = %leader, "follows"),
+        Event::ProposeConfiguration { index, .. } => {
+            tracing::info!(index, "the members are to change");
+        }
+        Event::Members { index, voters } => tracing::info!(index, voters, "the members changed"),
+        Event::Contradiction { from, index } => {
+            tracing::error!(id = %from, index, "a leader contradicts what is committed");
+        }
+        Event::TakeSnapshot { index } => tracing::info!(index, "writes a snapshot"),
+        Event::SendSnapshot { to } => tracing::info!(id = %to, "sends a snapshot"),
+        Event::InstallSnapshot { last } => {
+            tracing::info!(index = last.index.0, "took a snapshot for its state");
+        }
+        Event::JoinRefused { reason } => tracing::warn!(reason, "is not taken into the cluster"),
+        Event::Removed => tracing::warn!("is no longer a member of the cluster"),
+        Event::Transfer { to } => tracing::info!(id = %to, "hands leadership over"),
+        Event::Diverged { index } => {
+            tracing::error!(index, "its state is not that of the others; it serves no more");
+        }
+        Event::DiskFull { is_full: true } => tracing::error!("the disk is full; takes no writes"),
+        Event::DiskFull { is_full: false } => tracing::info!("the disk has room again"),
+        Event::Write { .. }
+        | Event::Deliver { .. }
+        | Event::Propose { .. }
+        | Event::HandleAppend { .. }
+        | Event::HandleAppended { .. }
+        | Event::AdvanceCommit { .. }
+        | Event::Apply { .. }
+        | Event::BeginRead { .. }
+        | Event::ServeRead { .. } => tracing::trace!(?event),
     }
 }

@@ -8,6 +8,9 @@ bats_require_minimum_version 1.5.0
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 bin=$(cd "${DISTDB_BIN:-$root/target/debug}" && pwd)
 
+# How the clusters of a file are founded; files about raft say so.
+mode=broadcast
+
 # A test that takes longer hangs; the slowest takes a few seconds.
 export BATS_TEST_TIMEOUT=120
 # Of everything that is awaited. Machines may be slow and tests run side by side.
@@ -35,6 +38,11 @@ prepare() {
 }
 
 teardown() {
+    stop_nodes
+}
+
+# Ends what a test has started; of one that failed it shows the logs.
+stop_nodes() {
     local pid name
     for pid in "${pids[@]}" "${helpers[@]}"; do
         kill -KILL "$pid" 2>/dev/null || true
@@ -89,8 +97,9 @@ spawn_node() {
     local name=$1
     shift
     rm -f "$DISTDB_RUNTIME_DIR/$name/peer.addr"
-    "$bin/distdbd" --node "$name" --listen "${listen:-127.0.0.1:0}" --data-dir "$dir/data-$name" \
-        "$@" >>"$dir/$name.log" 2>&1 </dev/null 3>&- 4>&- &
+    "$bin/distdbd" --node "$name" --listen "${listen:-127.0.0.1:0}" \
+        --data-dir "${data_dir:-$dir/data-$name}" --mode "$mode" "$@" \
+        >>"$dir/$name.log" 2>&1 </dev/null 3>&- 4>&- &
     pids[$name]=$!
 }
 
@@ -116,7 +125,7 @@ socket() {
     echo "$DISTDB_RUNTIME_DIR/$1/control.sock"
 }
 
-# Starts node1 to nodeN and waits until each sees all.
+# Starts node1 to nodeN and waits until each sees all, with a vote where there is one.
 start_cluster() {
     local count=$1 i
     shift
@@ -127,6 +136,29 @@ start_cluster() {
     for ((i = 1; i <= count; i++)); do
         eventually answers "node$i"
         wait_for "node$i" "members=$count"
+        [ "$mode" != raft ] || eventually has_voters "node$i" "$count"
+    done
+}
+
+# Whether a node knows so many voters.
+has_voters() {
+    local voters='members | map(select(.role == "leader" or .role == "follower")) | length'
+    [ "$(of "$1" members "$voters")" = "$2" ]
+}
+
+# Who leads, as a node sees it; nothing if it knows none.
+leader() {
+    of "$1" status 'leader // ""'
+}
+
+# The name of a node that is none of those named.
+other_than() {
+    local name
+    for name in node1 node2 node3; do
+        if [[ " $* " != *" $name "* ]]; then
+            echo "$name"
+            return
+        fi
     done
 }
 

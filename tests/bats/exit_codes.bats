@@ -85,7 +85,8 @@ prepare() {
 @test "69: unavailable, surely not applied" {
     spawn_node node2 --join 127.0.0.1:1
     eventually answers node2
-    expect 69 ctl --node node2 -o json put key value
+    # It is asked again until then.
+    expect 69 ctl --node node2 --timeout 300ms -o json put key value
     [ "$(jq -r .code <<<"$stderr")" = not_ready ]
     [ "$(jq -r .applied <<<"$stderr")" = no ]
 }

@@ -149,7 +149,7 @@ error_code() {
     mkfifo unread
     exec 5<>unread
     for id in {1..1000}; do echo "{\"id\":$id,\"op\":\"get\",\"key\":\"big\"}"; done >lines
-    background socat "OPEN:lines!!OPEN:unread" "UNIX-CONNECT:$(socket node1)"
+    background socat -t "$WAIT_SECONDS_MAX" "OPEN:lines!!OPEN:unread" "UNIX-CONNECT:$(socket node1)"
     for i in {1..50}; do
         ctl --timeout 5s put "key$i" "$i"
     done

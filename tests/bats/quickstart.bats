@@ -26,6 +26,20 @@ teardown() {
     [ "$output" = 1 ]
 }
 
+@test "the leader of a quick start may be killed, and nobody has to do anything" {
+    cluster start 3
+    ctl --node node1 put name alice
+    old=$(leader node1)
+    kill -KILL "$(cat "run/$old/pid")"
+    node=$(other_than "$old")
+    expect 0 ctl --node "$node" put name bob
+    expect 0 ctl --node "$(other_than "$old" "$node")" get name
+    [ "$output" = bob ]
+    expect 0 cluster start 3
+    expect 0 ctl --node "$old" get name
+    [ "$output" = bob ]
+}
+
 @test "C1: a missing key is exit code 1 and no output" {
     expect 0 cluster start 1
     expect 1 ctl get nope

@@ -83,7 +83,7 @@ load common
     eventually answers node2
     for command in 'get key' 'put key value' 'delete key' 'list' 'sync'; do
         # shellcheck disable=SC2086  # Words of a command line.
-        expect 69 ctl -o json $command
+        expect 69 ctl -o json --timeout 300ms $command
         [ "$(jq -r .code <<<"$stderr")" = not_ready ]
         [ -z "$output" ]
     done

@@ -1,5 +1,7 @@
 //! What happened, in words: for the last lines before a violation, and for the scripts.
 
+mod raft;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -65,12 +67,30 @@ impl Names {
             Input::Abandoned(id) => format!("nobody waits for {}.{}", id.connection, id.sequence),
             Input::Closed { connection } => format!("client {connection} is gone"),
             Input::Stop => "stop".to_owned(),
+            Input::Retire => "retire".to_owned(),
+            Input::DiskFull(is_full) => format!("the disk is full: {is_full}"),
+            Input::SnapshotWritten(index) => format!("snapshot {index} is written"),
+            Input::SnapshotReceived(snapshot) => {
+                format!("snapshot {} has come", raft::id(snapshot.last))
+            }
+            Input::SnapshotSent { to, index: Some(index) } => {
+                format!("snapshot {index} has arrived at {}", self.of(*to))
+            }
+            Input::SnapshotSent { to, index: None } => {
+                format!("no snapshot has arrived at {}", self.of(*to))
+            }
+            Input::Verified { node, outcome } => {
+                format!("{} answers at its address: {}", self.of(*node), outcome.is_ok())
+            }
         }
     }
 
     /// What a node says to another.
     pub fn message(&self, message: &Message) -> String {
-        let Message::Broadcast(message) = message;
+        let message = match message {
+            Message::Broadcast(message) => message,
+            Message::Raft(message) => return self.raft_message(message),
+        };
         match message {
             message::Message::Write { number, write } => {
                 format!("Write #{number} {}", self.write(write))
@@ -111,6 +131,7 @@ impl Names {
     }
 
     /// What a node says that it did.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is Raft's")]
     pub fn event(&self, event: &Event) -> String {
         match event {
             Event::Start { incarnation } => format!("Start {}", incarnation.0),
@@ -145,6 +166,7 @@ impl Names {
             Event::Repair { changed } => format!("Repair, {changed} changed"),
             Event::Member { id, name, .. } => format!("Member {name} is {id}"),
             Event::NameTaken { id, name } => format!("NameTaken {name} by {id}"),
+            event => self.raft_event(event),
         }
     }
 
@@ -159,9 +181,15 @@ impl Names {
 
     fn reply(&self, reply: &Reply) -> String {
         match reply {
-            Reply::Put(put) => format!("ok, revision {}, sent to {}", put.revision, put.sent_to),
+            Reply::Put(put) => {
+                let how = done(put.sent_to, put.duplicate);
+                format!("ok, revision {}{how}", put.revision)
+            }
             Reply::Get(get) => got(get),
-            Reply::Delete(done) => format!("{} deleted, sent to {}", done.deleted, done.sent_to),
+            Reply::Delete(delete) => {
+                let how = done(delete.sent_to, delete.duplicate);
+                format!("{} deleted{how}", delete.deleted)
+            }
             Reply::List(List { items, count, .. }) => {
                 let keys: Vec<_> = items.iter().map(|item| item.key.as_str()).collect();
                 format!("{count} keys: {}", keys.join(" "))
@@ -190,8 +218,22 @@ impl Names {
             }
             Reply::Hello(hello) => format!("hello of {}", hello.node),
             Reply::Fault(_) => "faults".to_owned(),
+            Reply::MemberChanged(told) => told.summary.clone(),
+            Reply::Transferred(told) => format!("{} leads", told.leader),
+            Reply::Modes(told) => {
+                let rows = told.modes.iter();
+                let rows = rows.map(|row| format!("{:?} {}", row.prefix, row.mode.as_str()));
+                format!("modes {}", rows.collect::<Vec<_>>().join(", "))
+            }
+            Reply::Explain(told) => told.verdict.clone(),
         }
     }
+}
+
+/// How a write was done.
+fn done(sent_to: Option<usize>, is_duplicate: bool) -> String {
+    let sent = sent_to.map_or(String::new(), |peers| format!(", sent to {peers}"));
+    sent + if is_duplicate { ", executed before" } else { "" }
 }
 
 fn got(get: &Get) -> String {
@@ -236,6 +278,14 @@ fn request(request: &Request) -> String {
         Request::Health => "health".to_owned(),
         Request::Sync => "sync".to_owned(),
         Request::Fault(_) => "fault".to_owned(),
+        Request::Member { change, member, dry_run } => {
+            format!("member {change:?} {member}, dry run: {dry_run}")
+        }
+        Request::TransferLeader { member: Some(member) } => format!("transfer to {member}"),
+        Request::TransferLeader { member: None } => "transfer".to_owned(),
+        Request::ModeSet { prefix, mode, .. } => format!("mode set {prefix} {}", mode.as_str()),
+        Request::Modes => "modes".to_owned(),
+        Request::Explain { .. } => "explain".to_owned(),
     }
 }
 

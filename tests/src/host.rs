@@ -1,28 +1,60 @@
 //! A node with its disk and its process: what simulations and scripts both drive.
 
+mod snapshots;
+
 use std::io;
 use std::time::Duration;
 
 use common::broadcast;
 use common::config::Config;
 use common::identity::{ClusterId, NodeId, NodeName};
-use common::node::{Message, Node, Record};
+use common::modes::Mode;
+use common::node::{Identity, Message, Node};
 use common::protocol::{Effects, Input, Outbox, Protocol};
-use common::storage::{self, Disk};
+use common::storage::{Storage, StorageError, is_full};
 use common::time::Time;
 
+use crate::disk::{DiskFailure, SimulatedDisk};
+
 /// A place where a node can run. The node in it dies with its process; the disk stays.
-///
-/// Invariant: there is a node just while the process is up.
 #[derive(Debug)]
 pub struct Host {
     name: NodeName,
     address: String,
-    heartbeat_interval: Duration,
-    election_timeout: Duration,
-    disk: MemoryDisk,
-    node: Option<Node>,
+    setup: Setup,
     id: NodeId,
+    /// Who the node is as long as nothing is on the disk: that of `distdbd --bootstrap`.
+    founding: Option<Identity>,
+    state: State,
+}
+
+/// Whether there is a process. The disk belongs to it while it is up.
+#[derive(Debug)]
+enum State {
+    Down(SimulatedDisk),
+    Up(Box<Process>),
+}
+
+#[derive(Debug)]
+struct Process {
+    node: Node,
+    storage: Storage<SimulatedDisk>,
+    is_disk_full: bool,
+}
+
+/// How nodes are set up: the daemon's flags.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// Heartbeats.
+    pub pace: Pace,
+    /// In which mode a cluster is founded.
+    pub mode: Mode,
+    /// See [`Config::snapshot_every`].
+    pub snapshot_every: u64,
+    /// See [`Config::log_kept_bytes`].
+    pub log_kept_bytes: usize,
+    /// Of a segment of the log.
+    pub segment_bytes: u64,
 }
 
 /// How often nodes say that they live, and when they are taken for dead.
@@ -34,18 +66,31 @@ pub struct Pace {
     pub election_timeout: Duration,
 }
 
+/// Why a process can't start.
+#[derive(Debug)]
+pub enum StartError {
+    /// There is no room for what it must write before.
+    Full,
+    /// What its disk has can't be read: a disk that only crashes makes no such thing.
+    Broken(String),
+}
+
+impl StartError {
+    fn of(error: StorageError) -> Self {
+        if let StorageError::Io { source, .. } = &error
+            && is_full(source)
+        {
+            return Self::Full;
+        }
+        Self::Broken(error.to_string())
+    }
+}
+
 impl Host {
     /// An empty one: nothing on disk, no process.
-    pub fn new(name: NodeName, address: String, pace: Pace) -> Self {
-        Self {
-            name,
-            address,
-            heartbeat_interval: pace.heartbeat_interval,
-            election_timeout: pace.election_timeout,
-            disk: MemoryDisk::default(),
-            node: None,
-            id: NodeId(0),
-        }
+    pub fn new(name: NodeName, address: String, setup: Setup) -> Self {
+        let state = State::Down(SimulatedDisk::default());
+        Self { name, address, setup, id: NodeId(0), founding: None, state }
     }
 
     /// Its name, which is that of every node that ever runs here.
@@ -65,102 +110,137 @@ impl Host {
 
     /// The node, while the process is up.
     pub fn node(&self) -> Option<&Node> {
-        self.node.as_ref()
+        match &self.state {
+            State::Up(process) => Some(&process.node),
+            State::Down(_) => None,
+        }
     }
 
-    /// Whether a restart would find a record.
+    /// Whether a restart would find something.
     pub fn has_record(&self) -> bool {
-        self.disk.record.is_some()
+        !self.disk().is_empty()
     }
 
-    /// Writes the record of a new cluster's first node, as `distdbd --bootstrap` does.
+    fn disk(&self) -> &SimulatedDisk {
+        match &self.state {
+            State::Up(process) => process.storage.disk(),
+            State::Down(disk) => disk,
+        }
+    }
+
+    /// The disk, to do something to it.
+    pub fn disk_mut(&mut self) -> &mut SimulatedDisk {
+        match &mut self.state {
+            State::Up(process) => process.storage.disk_mut(),
+            State::Down(disk) => disk,
+        }
+    }
+
+    /// Lets the first start found a cluster, as `distdbd --bootstrap` does.
     pub fn bootstrap(&mut self, id: NodeId, cluster: ClusterId) {
         let broadcast = broadcast::Record::bootstrap(id, self.name.clone(), cluster);
-        self.disk.record = Some(storage::encode(&Record { broadcast }));
+        self.founding = Some(Identity { broadcast, mode: self.setup.mode, founder: true });
     }
 
-    /// Starts a process. Without a record it is a new node under the id `fresh`.
-    pub fn start(&mut self, fresh: NodeId) {
-        assert!(self.node.is_none(), "a host has one process");
-        let record = self.disk.record.as_deref();
-        let record: Option<Record> =
-            record.map(|bytes| storage::decode(bytes).expect("the disk damages nothing"));
-        self.id = record.as_ref().map_or(fresh, |record| record.broadcast.node);
+    /// Starts a process. Where nothing is on the disk it is a new node under the id `fresh`. No
+    /// two starts have the same `seed`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; there is no process then.
+    pub fn start(&mut self, fresh: NodeId, seed: u64) -> Result<(), StartError> {
+        let State::Down(disk) = &self.state else { panic!("a host has one process") };
+        let opened = Storage::open(disk.clone(), &self.name, self.setup.segment_bytes);
+        let (storage, mut found, _) = opened.map_err(StartError::of)?;
+        found.identity = found.identity.or_else(|| self.founding.clone());
+        self.id = found.identity.as_ref().map_or(fresh, |identity| identity.broadcast.node);
+        let Setup { pace, mode, snapshot_every, log_kept_bytes, .. } = self.setup;
         let config = Config {
             node: self.id,
             name: self.name.clone(),
             address: self.address.clone(),
-            heartbeat_interval: self.heartbeat_interval,
-            election_timeout: self.election_timeout,
+            heartbeat_interval: pace.heartbeat_interval,
+            election_timeout: pace.election_timeout,
+            mode,
+            snapshot_every,
+            log_kept_bytes,
+            seed,
         };
-        self.node = Some(Node::recover(config, record));
+        let node =
+            Node::recover(config, found).map_err(|error| StartError::Broken(error.to_string()))?;
+        self.state = State::Up(Box::new(Process { node, storage, is_disk_full: false }));
+        Ok(())
     }
 
-    /// Ends the process, and with it all that was in memory.
-    pub fn crash(&mut self) {
-        self.node = None;
+    /// Ends the process, and with it all that was in memory. What it has written stays, but is no
+    /// more durable than it was.
+    pub fn end(&mut self) {
+        if let State::Up(process) = &mut self.state {
+            let disk = std::mem::take(process.storage.disk_mut());
+            self.state = State::Down(disk);
+        }
+    }
+
+    /// Ends the process amid a commit: after so many changes of the disk.
+    pub fn end_amid(&mut self, effects: Effects<Node>, changes: u32) {
+        if let State::Up(process) = &mut self.state {
+            process.storage.disk_mut().set_failure_after(changes, DiskFailure::Before);
+            let _ = effects.commit(&mut process.storage);
+        }
+        self.end();
+        self.disk_mut().set_failure(None);
+    }
+
+    /// Cuts the power: `keep` is asked for each sector that was not synced whether it survives.
+    pub fn cut_power(&mut self, keep: impl FnMut() -> bool) {
+        self.end();
+        self.disk_mut().crash(keep);
     }
 
     /// Loses the data directory.
     pub fn wipe(&mut self) {
-        self.disk.record = None;
+        self.founding = None;
+        self.disk_mut().wipe();
     }
 
-    /// Lets the next write of the record fail.
-    pub fn break_disk(&mut self, failure: DiskFailure) {
-        self.disk.failure = Some(failure);
-    }
-
-    /// The disk is well again.
-    pub fn mend_disk(&mut self) {
-        self.disk.failure = None;
-    }
-
-    /// Steps the node through `inputs` and commits once, as the daemon does with all that has
-    /// arrived.
+    /// Steps the node through `inputs`, as the daemon does with all that has arrived. Returns what
+    /// may leave at once, and what [`Self::commit`] takes.
     ///
     /// # Errors
     ///
     /// That of the disk. The process must end, and nothing has left it.
-    pub fn run(
+    pub fn step(
         &mut self,
         now: Time,
         inputs: impl IntoIterator<Item = Input<Message>>,
-    ) -> io::Result<Outbox<Node>> {
-        let node = self.node.as_mut().expect("only a running node is driven");
+    ) -> io::Result<(Outbox<Node>, Effects<Node>)> {
+        let process = self.process();
         let mut effects = Effects::default();
         for input in inputs {
-            node.step(now, input, &mut effects);
+            process.node.step(now, input, &mut effects);
         }
-        effects.commit(&mut self.disk)
+        let is_full = !process.storage.reserve()?;
+        if is_full != process.is_disk_full {
+            process.is_disk_full = is_full;
+            process.node.step(now, Input::DiskFull(is_full), &mut effects);
+        }
+        process.node.flush(now, &mut effects);
+        Ok((effects.take_early(), effects))
     }
-}
 
-/// A disk that keeps one record, and can fail.
-#[derive(Debug, Default)]
-struct MemoryDisk {
-    record: Option<Vec<u8>>,
-    failure: Option<DiskFailure>,
-}
+    /// Makes durable what a step has left, and yields what may leave then.
+    ///
+    /// # Errors
+    ///
+    /// That of the disk. The process must end, and nothing more has left it.
+    pub fn commit(&mut self, effects: Effects<Node>) -> io::Result<Outbox<Node>> {
+        effects.commit(&mut self.process().storage)
+    }
 
-/// When a disk fails; the node can't tell the two apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DiskFailure {
-    /// The old record is still there.
-    BeforeReplace,
-    /// The new record is there already.
-    AfterReplace,
-}
-
-impl Disk for MemoryDisk {
-    fn replace(&mut self, record: &[u8]) -> io::Result<()> {
-        let failure = self.failure.take();
-        if failure != Some(DiskFailure::BeforeReplace) {
-            self.record = Some(record.to_vec());
-        }
-        match failure {
-            Some(_) => Err(io::Error::other("the disk failed")),
-            None => Ok(()),
+    fn process(&mut self) -> &mut Process {
+        match &mut self.state {
+            State::Up(process) => process,
+            State::Down(_) => panic!("only a running node is driven"),
         }
     }
 }

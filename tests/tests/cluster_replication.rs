@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::control::condition::Condition;
 use common::control::request::{Call, FaultKind, Request};
+use common::modes::Mode;
 use tests::cluster::client::{Client, key, text};
 use tests::cluster::{LocalCluster, eventually};
 
@@ -34,9 +35,9 @@ fn fill(client: &mut Client, count: usize) {
 
 #[test]
 fn a_write_is_read_on_every_node() {
-    let cluster = LocalCluster::start(3);
+    let cluster = LocalCluster::start(3, Mode::Broadcast);
     let put = cluster.client(0).put("name", "alice").expect("ready");
-    assert_eq!(put.sent_to, 2, "S10: the reply says to how many it was sent");
+    assert_eq!(put.sent_to, Some(2), "S10: the reply says to how many it was sent");
     for node in 0..3 {
         cluster.wait(node, Condition::Key(key("name")));
         assert_eq!(cluster.client(node).get("name"), Ok(Some("alice".to_owned())));
@@ -49,7 +50,7 @@ fn a_write_is_read_on_every_node() {
 /// S1, S11: what is written while a node syncs is not lost, and 100,000 keys take no 2 s.
 #[test]
 fn a_new_node_has_everything_although_writes_go_on() {
-    let mut cluster = LocalCluster::start(3);
+    let mut cluster = LocalCluster::start(3, Mode::Broadcast);
     fill(&mut cluster.client(0), 100_000);
     let mut writers = [cluster.client(0), cluster.client(1)];
     let is_over = AtomicBool::new(false);
@@ -79,7 +80,7 @@ fn a_new_node_has_everything_although_writes_go_on() {
 /// A killed node is back with everything within a second, and the others serve all the time.
 #[test]
 fn each_node_may_be_killed_and_comes_back_with_everything() {
-    let mut cluster = LocalCluster::start(3);
+    let mut cluster = LocalCluster::start(3, Mode::Broadcast);
     fill(&mut cluster.client(0), 10_000);
     cluster.wait_converged();
     for victim in 0..3 {
@@ -100,7 +101,7 @@ fn each_node_may_be_killed_and_comes_back_with_everything() {
 /// S3: a donor that dies, or stops, in the middle is replaced; half a state is never served.
 #[test]
 fn a_donor_may_die_or_stop_in_the_middle() {
-    let mut cluster = LocalCluster::start(3);
+    let mut cluster = LocalCluster::start(3, Mode::Broadcast);
     fill(&mut cluster.client(0), 50_000);
     cluster.wait_converged();
     let newcomer = cluster.add();
@@ -114,7 +115,7 @@ fn a_donor_may_die_or_stop_in_the_middle() {
 /// S5: a deletion is not undone by a node that has missed it.
 #[test]
 fn what_is_deleted_while_a_node_is_down_stays_deleted() {
-    let mut cluster = LocalCluster::start(3);
+    let mut cluster = LocalCluster::start(3, Mode::Broadcast);
     cluster.client(0).put("gone", "soon").expect("ready");
     cluster.wait_converged();
     cluster.kill(2);
@@ -129,7 +130,7 @@ fn what_is_deleted_while_a_node_is_down_stays_deleted() {
 /// S2: nodes that are all new to the state don't wait for each other for ever.
 #[test]
 fn a_cluster_that_was_killed_as_a_whole_forms_again() {
-    let mut cluster = LocalCluster::start(3);
+    let mut cluster = LocalCluster::start(3, Mode::Broadcast);
     cluster.client(0).put("lost", "in memory").expect("ready");
     for node in 0..3 {
         cluster.kill(node);
@@ -146,7 +147,7 @@ fn a_cluster_that_was_killed_as_a_whole_forms_again() {
 /// Both sides of a partition serve; what the other side has missed shows, and `sync` gets it.
 #[test]
 fn a_partition_diverges_visibly_and_sync_repairs_it() {
-    let cluster = LocalCluster::start(3);
+    let cluster = LocalCluster::start(3, Mode::Broadcast);
     cluster.partition(0, 2);
     cluster.partition(1, 2);
     cluster.client(0).put("left", "a").expect("writable");
@@ -172,7 +173,7 @@ fn a_partition_diverges_visibly_and_sync_repairs_it() {
 /// S9: frames that come twice or late are applied once, in order.
 #[test]
 fn duplicates_and_delays_do_no_harm() {
-    let cluster = LocalCluster::start(2);
+    let cluster = LocalCluster::start(2, Mode::Broadcast);
     cluster.fault(0, FaultKind::Duplicate(0.5), &[1]);
     cluster.fault(0, FaultKind::Delay(Duration::from_millis(20)), &[1]);
     let mut client = cluster.client(0);
@@ -187,7 +188,7 @@ fn duplicates_and_delays_do_no_harm() {
 /// A node that was stopped has missed writes, says so, and repairs on request.
 #[test]
 fn a_stopped_node_comes_back_and_repairs() {
-    let cluster = LocalCluster::start(3);
+    let mut cluster = LocalCluster::start(3, Mode::Broadcast);
     cluster.pause(2);
     eventually("its peers have noticed", || {
         cluster.client(0).status().peers.iter().any(|peer| peer.state.as_str() == "down")
@@ -202,7 +203,7 @@ fn a_stopped_node_comes_back_and_repairs() {
 /// A wiped node is another node under the same name, and leaves no ghost.
 #[test]
 fn a_wiped_node_joins_again_under_its_name() {
-    let mut cluster = LocalCluster::start(3);
+    let mut cluster = LocalCluster::start(3, Mode::Broadcast);
     cluster.client(0).put("name", "alice").expect("ready");
     let id = cluster.client(2).status().id;
     cluster.kill(2);

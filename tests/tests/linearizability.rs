@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::control::condition::Condition;
+use common::modes::Mode;
 use tests::check::linearizability::{self, STEPS_MAX, Verdict};
 use tests::check::revisions;
 use tests::cluster::workload::Workload;
@@ -31,7 +32,7 @@ fn count(history: &History, is_it: impl Fn(&Outcome) -> bool) -> usize {
 /// One copy that one task owns is linearizable, and each of its writes has its own revision.
 #[test]
 fn a_node_alone_is_linearizable() {
-    let cluster = LocalCluster::start(1);
+    let cluster = LocalCluster::start(1, Mode::Broadcast);
     let history = workload(&cluster, 1).run_during(|| cluster.wait(0, Condition::Revision(WRITES)));
     assert_eq!(linearizability::check(&history, STEPS_MAX), Verdict::Linearizable);
     assert_eq!(revisions::check(&history), Ok(()));
@@ -42,7 +43,7 @@ fn a_node_alone_is_linearizable() {
 /// R9: two copies that don't hear each other are not one, and both checkers say so.
 #[test]
 fn two_copies_in_broadcast_mode_are_not_linearizable() {
-    let cluster = LocalCluster::start(2);
+    let cluster = LocalCluster::start(2, Mode::Broadcast);
     cluster.partition(0, 1);
     let history = workload(&cluster, 2).run_during(|| {
         for node in 0..2 {
@@ -57,7 +58,7 @@ fn two_copies_in_broadcast_mode_are_not_linearizable() {
 /// Q2: what a killed node was asked has failed only where nothing was sent, and clients go on.
 #[test]
 fn clients_outlive_a_node_that_is_killed() {
-    let mut cluster = LocalCluster::start(2);
+    let mut cluster = LocalCluster::start(2, Mode::Broadcast);
     let load = workload(&cluster, 2);
     let history = load.run_during(|| {
         cluster.wait(1, Condition::Revision(100));

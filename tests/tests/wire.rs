@@ -14,9 +14,10 @@ use common::broadcast::version::Version;
 use common::identity::{ClusterId, Incarnation, NodeId};
 use common::kv::key::Key;
 use common::kv::value::Value;
+use common::modes::Mode;
 use common::node::Message;
 use common::peer::frame::{self, FRAME_BYTES_MAX, FrameError, Kind};
-use common::peer::hello::Hello;
+use common::peer::hello::{Hello, Purpose};
 
 /// The message's frame is these bytes, and these bytes are its frame.
 fn assert_wire(message: message::Message, hex: &str) {
@@ -126,6 +127,8 @@ fn a_hello_keeps_its_text() {
         address: "a:7101".to_owned(),
         incarnation: Incarnation(2),
         epoch: 3,
+        mode: Mode::Raft,
+        purpose: Purpose::Snapshot,
     };
     let mut bytes = Vec::new();
     frame::encode_json(Kind::Hello, &hello, &mut bytes);
@@ -134,10 +137,20 @@ fn a_hello_keeps_its_text() {
         std::str::from_utf8(frame.payload),
         Ok(concat!(
             r#"{"protocol_min":1,"protocol_max":1,"cluster":"00000000000000c1","#,
-            r#""node":"0000000000000007","name":"a","address":"a:7101","incarnation":2,"epoch":3}"#,
+            r#""node":"0000000000000007","name":"a","address":"a:7101","incarnation":2,"epoch":3,"#,
+            r#""mode":"raft","purpose":"snapshot"}"#,
         ))
     );
     assert_eq!(frame.json(), Ok(hello));
+}
+
+/// A node that knows but broadcast mode says nothing of modes.
+#[test]
+fn an_older_hello_is_of_broadcast_mode() {
+    let older = r#"{"protocol_min":1,"protocol_max":1,"cluster":null,"node":"0000000000000007",
+        "name":"a","address":"a:7101","incarnation":2,"epoch":3}"#;
+    let hello: Hello = serde_json::from_str(older).expect("a hello");
+    assert_eq!((hello.mode, hello.purpose), (Mode::Broadcast, Purpose::Messages));
 }
 
 fn keys() -> impl Strategy<Value = Key> {

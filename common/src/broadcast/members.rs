@@ -1,6 +1,6 @@
 //! Who belongs to the cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,13 @@ impl Members {
         }
         self.by_name.insert(member.name.clone(), member);
         true
+    }
+
+    /// Forgets all of these. Tells whether there was any.
+    pub fn remove_all(&mut self, nodes: &BTreeSet<NodeId>) -> bool {
+        let before = self.by_name.len();
+        self.by_name.retain(|_, member| !nodes.contains(&member.id));
+        self.by_name.len() != before
     }
 
     /// Equal for equal members.

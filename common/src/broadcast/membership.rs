@@ -1,12 +1,14 @@
 //! How members come, go, and hear of each other.
 
+use std::collections::BTreeSet;
+
 use crate::broadcast::link::Link;
 use crate::broadcast::members::Member;
 use crate::broadcast::message::Message;
 use crate::broadcast::{Broadcast, Effects, Record};
 use crate::identity::{ClusterId, NodeId};
 use crate::observe::Event;
-use crate::peer::hello::{self, Hello};
+use crate::peer::hello::{self, Hello, Purpose};
 use crate::time::Time;
 
 impl Broadcast {
@@ -21,6 +23,8 @@ impl Broadcast {
             address: self.config.address.clone(),
             incarnation: self.incarnation,
             epoch: self.members.named(&self.config.name).map_or(0, |member| member.epoch),
+            mode: self.config.mode,
+            purpose: Purpose::default(),
         }
     }
 
@@ -40,23 +44,27 @@ impl Broadcast {
     }
 
     /// Puts this start and this address on record.
-    pub(super) fn announce_self(&mut self, effects: &mut Effects) {
+    pub(super) fn announce_self(&mut self) {
         let name = self.config.name.clone();
         let epoch = self.members.named(&name).map_or(1, |known| known.epoch + 1);
         let address = self.config.address.clone();
         self.members.merge(Member { id: self.config.node, name, address, epoch });
-        self.persist(effects);
+        self.is_unsaved = true;
     }
 
-    fn persist(&self, effects: &mut Effects) {
+    /// Puts on record what is new, once for each commit: a record without the members that came
+    /// with it would be that of a node which is alone.
+    pub(super) fn save(&mut self, effects: &mut Effects) {
         let Some(cluster) = self.cluster else { return };
-        effects.persist(Record {
-            node: self.config.node,
-            name: self.config.name.clone(),
-            cluster,
-            incarnation: self.incarnation,
-            members: self.members.clone(),
-        });
+        if std::mem::take(&mut self.is_unsaved) {
+            effects.persist(Record {
+                node: self.config.node,
+                name: self.config.name.clone(),
+                cluster,
+                incarnation: self.incarnation,
+                members: self.members.clone(),
+            });
+        }
     }
 
     /// A peer is connected. It is told the members before anything else, so that one which joins
@@ -71,7 +79,7 @@ impl Broadcast {
         }
         if self.cluster.is_none() {
             self.cluster = hello.cluster;
-            self.announce_self(effects);
+            self.announce_self();
             self.begin_gathering(now);
         }
         let (name, incarnation) = (hello.name.clone(), hello.incarnation);
@@ -103,6 +111,16 @@ impl Broadcast {
         self.learn(vec![member], effects);
     }
 
+    /// These are members no longer, and never will be again.
+    pub fn retire(&mut self, removed: &BTreeSet<NodeId>) {
+        self.retired.clone_from(removed);
+        if self.members.remove_all(removed) {
+            let members = &self.members;
+            self.links.forget_all_but(|id| members.iter().any(|member| member.id == id));
+            self.is_unsaved = true;
+        }
+    }
+
     pub(super) fn on_members(&mut self, now: Time, members: Vec<Member>, effects: &mut Effects) {
         if self.learn(members, effects) {
             self.consider_sync(now, effects);
@@ -112,7 +130,7 @@ impl Broadcast {
     /// Merges members and gossips on what is new. Tells whether anything is.
     fn learn(&mut self, members: Vec<Member>, effects: &mut Effects) -> bool {
         let mut is_news = false;
-        for member in members {
+        for member in members.into_iter().filter(|m| !self.retired.contains(&m.id)) {
             let (id, name) = (member.id, member.name.clone());
             let address = member.address.clone();
             if self.members.merge(member) {
@@ -123,7 +141,7 @@ impl Broadcast {
         if is_news {
             let members = &self.members;
             self.links.forget_all_but(|id| members.iter().any(|member| member.id == id));
-            self.persist(effects);
+            self.is_unsaved = true;
             let all = self.members.iter().cloned().collect();
             effects.send_each(self.links.all(), Message::Members(all));
         }
@@ -144,5 +162,72 @@ impl Broadcast {
             self.on_donor_gone(now, peer, effects);
             self.consider_sync(now, effects);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::identity::{ClusterId, Incarnation};
+    use crate::modes::Mode;
+    use crate::peer::hello::{PROTOCOL, Purpose};
+    use crate::protocol::{Input, Protocol};
+    use crate::storage::Save;
+
+    #[derive(Default)]
+    struct Saved(Vec<Record>);
+
+    impl Save<Record> for Saved {
+        fn save(&mut self, record: &Record) -> io::Result<()> {
+            self.0.push(record.clone());
+            Ok(())
+        }
+    }
+
+    fn hello(node: u64, name: &str, cluster: Option<ClusterId>) -> Hello {
+        Hello {
+            protocol_min: PROTOCOL,
+            protocol_max: PROTOCOL,
+            cluster,
+            node: NodeId(node),
+            name: name.parse().expect("a name"),
+            address: format!("{name}:7101"),
+            incarnation: Incarnation(1),
+            epoch: 1,
+            mode: Mode::Broadcast,
+            purpose: Purpose::Messages,
+        }
+    }
+
+    /// A crash between a record of the cluster and one of its members would leave a node that
+    /// takes itself for the only one (S2, M9).
+    #[test]
+    fn a_node_joins_and_knows_whom_in_one_record() {
+        let second = Duration::from_secs(1);
+        let config = Config {
+            node: NodeId(2),
+            name: "b".parse().expect("a name"),
+            address: "b:7101".to_owned(),
+            heartbeat_interval: second,
+            election_timeout: second * 5,
+            mode: Mode::Broadcast,
+            snapshot_every: 1,
+            log_kept_bytes: 0,
+            seed: 1,
+        };
+        let mut joiner = Broadcast::recover(config, None);
+        let (now, mut effects) = (Time::default(), Effects::default());
+        joiner.step(now, Input::Start, &mut effects);
+        let peer = Box::new(hello(1, "a", Some(ClusterId(7))));
+        joiner.step(now, Input::PeerUp(peer), &mut effects);
+        joiner.flush(now, &mut effects);
+        let mut saved = Saved::default();
+        effects.commit(&mut saved).expect("in memory");
+        let [record] = saved.0.as_slice() else { panic!("{:?}", saved.0) };
+        assert_eq!((record.cluster, record.members.len()), (ClusterId(7), 2));
     }
 }

@@ -67,6 +67,7 @@ mod sync;
 pub mod version;
 mod write;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,6 @@ use crate::broadcast::members::Members;
 use crate::broadcast::message::{Heartbeat, Message};
 use crate::broadcast::store::Store;
 use crate::broadcast::sync::Sync;
-use crate::broadcast::version::CLOCK_MAX;
 use crate::config::Config;
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::reply::{Header, Served};
@@ -120,6 +120,10 @@ pub struct Broadcast {
     cluster: Option<ClusterId>,
     incarnation: Incarnation,
     members: Members,
+    /// Whether a restart would not know all of this.
+    is_unsaved: bool,
+    /// Who was a member, and is none.
+    retired: BTreeSet<NodeId>,
     store: Store,
     /// Lamport's: at least every clock seen.
     clock: u64,
@@ -161,8 +165,19 @@ impl Protocol for Broadcast {
             Input::Request { id, call } => self.on_request(now, id, call.request, effects),
             // Clients' connections are the node's matter.
             Input::Abandoned(_) | Input::Closed { .. } => {}
+            // The state is in memory alone, and nobody leads.
+            Input::DiskFull(_)
+            | Input::SnapshotWritten(_)
+            | Input::SnapshotReceived(_)
+            | Input::SnapshotSent { .. }
+            | Input::Verified { .. }
+            | Input::Retire => {}
             Input::Stop => self.on_stop(effects),
         }
+    }
+
+    fn flush(&mut self, _: Time, effects: &mut Effects) {
+        self.save(effects);
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -182,6 +197,8 @@ impl Broadcast {
             cluster,
             incarnation: incarnation.next(),
             members,
+            is_unsaved: false,
+            retired: BTreeSet::new(),
             store: Store::default(),
             clock: 0,
             number: 0,
@@ -212,7 +229,7 @@ impl Broadcast {
         effects.observe(Event::Start { incarnation: self.incarnation });
         self.timers.set(Timer::Heartbeat, now + self.config.heartbeat_interval);
         if self.cluster.is_some() {
-            self.announce_self(effects);
+            self.announce_self();
         }
         self.begin_gathering(now);
         self.consider_sync(now, effects);
@@ -324,16 +341,21 @@ impl Broadcast {
                 Some(outcome) => outcome,
                 None => return, // It is answered when it is done.
             },
-            Request::Status => Ok(self.status(now)),
-            Request::Members => Ok(self.members()),
-            Request::Ready => Ok(self.readiness()),
-            Request::Health => Ok(self.health()),
             Request::Hello
+            | Request::Status
+            | Request::Members
+            | Request::Ready
+            | Request::Health
             | Request::Watch { .. }
             | Request::Cancel { .. }
             | Request::Wait(_)
             | Request::Live
-            | Request::Fault(_) => unreachable!("the node answers these itself"),
+            | Request::Fault(_)
+            | Request::Member { .. }
+            | Request::TransferLeader { .. }
+            | Request::ModeSet { .. }
+            | Request::Modes
+            | Request::Explain { .. } => unreachable!("the node answers these itself"),
         };
         let served = is_read.then_some(Served::Local);
         effects.answer(id, Answer::Reply(Header { served, ..self.header() }, outcome));
@@ -344,6 +366,7 @@ impl Broadcast {
         Header {
             node: self.config.name.clone(),
             mode: Some(Mode::Broadcast),
+            term: None,
             revision: Some(self.clock),
             served: None,
         }
@@ -359,13 +382,6 @@ impl Broadcast {
         Err(Failure::new(ErrorCode::NotReady, why)
             .retry_after_ms(u64::try_from(retry_after_ms).unwrap_or(u64::MAX))
             .with_hint("distdbctl wait synced"))
-    }
-
-    /// A clock above every clock seen.
-    fn next_clock(&mut self) -> u64 {
-        assert!(self.clock < CLOCK_MAX, "the clock is spent; messages are checked before");
-        self.clock += 1;
-        self.clock
     }
 
     fn on_stop(&mut self, effects: &mut Effects) {

@@ -2,7 +2,6 @@
 
 use crate::broadcast::Broadcast;
 use crate::broadcast::members::Member;
-use crate::control::reply::Reply;
 use crate::control::status::{Check, MemberStatus, Members, PeerState, PeerStatus, Status};
 use crate::identity::NodeId;
 use crate::modes::{Mode, ModeRow};
@@ -12,9 +11,10 @@ use crate::time::Time;
 const ROLE: &str = "none";
 
 impl Broadcast {
-    pub(super) fn status(&self, now: Time) -> Reply {
+    /// What this node knows of itself and its peers.
+    pub fn status(&self, now: Time) -> Status {
         let peers = self.other_members().map(|member| self.peer_status(now, member));
-        Reply::Status(Box::new(Status {
+        Status {
             node: self.config.name.clone(),
             id: self.config.node,
             cluster: self.cluster,
@@ -22,9 +22,12 @@ impl Broadcast {
             incarnation: self.incarnation.0,
             role: ROLE.to_owned(),
             leader: None,
+            leader_contact_ms: None,
             term: 0,
             commit_index: 0,
             applied_index: 0,
+            last_index: 0,
+            snapshot_index: 0,
             revision: self.clock,
             state_hash: format!("{:016x}", self.store.hash()),
             ready: self.ready,
@@ -34,7 +37,10 @@ impl Broadcast {
             keys: self.store.keys(),
             tombstones: self.store.tombstones(),
             stored_bytes: self.store.bytes(),
-        }))
+            log_bytes: 0,
+            wal_bytes: 0,
+            disk_full: false,
+        }
     }
 
     fn peer_status(&self, now: Time, member: &Member) -> PeerStatus {
@@ -45,6 +51,7 @@ impl Broadcast {
             state: self.peer_state(member.id),
             last_contact_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
             lag: self.links.missed(member.id),
+            reason: None,
         }
     }
 
@@ -56,7 +63,8 @@ impl Broadcast {
         }
     }
 
-    pub(super) fn members(&self) -> Reply {
+    /// All members, this node among them.
+    pub fn members(&self) -> Members {
         let state = |id| match (id == self.config.node, self.ready) {
             (true, true) => PeerState::Up,
             (true, false) => PeerState::Syncing,
@@ -69,7 +77,7 @@ impl Broadcast {
             role: ROLE.to_owned(),
             state: state(member.id),
         });
-        Reply::Members(Members { members: members.collect() })
+        Members { members: members.collect() }
     }
 
     /// How many members serve, this node among them, as far as it knows.
@@ -86,13 +94,13 @@ impl Broadcast {
         }
     }
 
-    pub(super) fn readiness(&self) -> Reply {
-        Reply::Check(Check { ok: self.ready, reason: self.reason() })
+    /// Whether the node serves.
+    pub fn readiness(&self) -> Check {
+        Check { ok: self.ready, reason: self.reason() }
     }
 
-    /// Whole: this node serves, and so do all other members, connected to this one.
-    pub(super) fn health(&self) -> Reply {
-        let ok = self.ready && self.members_up() == self.members.len();
-        Reply::Check(Check { ok, reason: self.reason() })
+    /// Whether a peer is connected and serves.
+    pub fn is_peer_ready(&self, peer: NodeId) -> bool {
+        self.peer_state(peer) == PeerState::Up
     }
 }

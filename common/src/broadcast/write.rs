@@ -2,7 +2,7 @@
 
 use crate::broadcast::message::Message;
 use crate::broadcast::store::{Entry, Merged, Write};
-use crate::broadcast::version::Version;
+use crate::broadcast::version::{CLOCK_MAX, Version};
 use crate::broadcast::{Broadcast, Effects};
 use crate::control::failure::Failure;
 use crate::control::reply::{Delete, Put, Reply};
@@ -22,7 +22,7 @@ impl Broadcast {
     ) -> Result<Reply, Failure> {
         self.check_ready()?;
         let revision = self.write(key, Some(value), effects);
-        Ok(Reply::Put(Put { revision, sent_to: self.links.all().len() }))
+        Ok(Reply::Put(Put { revision, sent_to: Some(self.links.all().len()), duplicate: false }))
     }
 
     pub(super) fn delete(
@@ -41,8 +41,8 @@ impl Broadcast {
         for key in keys {
             self.write(key, None, effects);
         }
-        let sent_to = if deleted == 0 { 0 } else { self.links.all().len() };
-        Ok(Reply::Delete(Delete { deleted, revision: self.clock, sent_to }))
+        let sent_to = Some(if deleted == 0 { 0 } else { self.links.all().len() });
+        Ok(Reply::Delete(Delete { deleted, revision: self.clock, sent_to, duplicate: false }))
     }
 
     /// Stores a write of this node and sends it to every connected peer. Spec: Write.
@@ -94,5 +94,12 @@ impl Broadcast {
             }
             Merged::Lost => false,
         }
+    }
+
+    /// A clock above every clock seen.
+    fn next_clock(&mut self) -> u64 {
+        assert!(self.clock < CLOCK_MAX, "the clock is spent; messages are checked before");
+        self.clock += 1;
+        self.clock
     }
 }

@@ -1,5 +1,7 @@
 //! From a line to a [`Call`] and back, and what is wrong with a line that is none.
 
+mod fault;
+mod mistake;
 mod write;
 
 use std::sync::Arc;
@@ -12,9 +14,10 @@ use crate::control::bytes::{self, Base64Bytes, TextBytes};
 use crate::control::condition::Condition;
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::request::{
-    Call, Direction, Fault, FaultKind, Range, Read, Request, RequestTag, Selection,
+    Call, Direction, MemberChange, Purpose, Range, Read, Request, RequestTag, Selection,
 };
 use crate::kv::key::{Key, KeyError, check_prefix};
+use crate::modes::Mode;
 
 /// The longest line: the longest value in base64, with room for its key and for escapes.
 pub const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -82,12 +85,34 @@ members! {
     peers: Vec<String>,
     direction: Direction,
     amount: f64,
+    member: Arc<str>,
+    mode: Mode,
+    dry_run: bool,
 }
 
 /// The operations of this version.
-const OPERATIONS: [&str; 15] = [
-    "hello", "put", "get", "delete", "list", "watch", "cancel", "status", "members", "wait",
-    "live", "ready", "health", "sync", "fault",
+const OPERATIONS: [&str; 21] = [
+    "hello",
+    "put",
+    "get",
+    "delete",
+    "list",
+    "watch",
+    "cancel",
+    "status",
+    "members",
+    "member_remove",
+    "member_promote",
+    "transfer_leader",
+    "mode_set",
+    "modes",
+    "wait",
+    "live",
+    "ready",
+    "health",
+    "explain",
+    "sync",
+    "fault",
 ];
 
 impl Call {
@@ -98,7 +123,7 @@ impl Call {
     /// [`LineError`]: nothing was done, and it says whether the connection may go on.
     pub fn parse(line: &[u8]) -> Result<Self, Box<LineError>> {
         let mut members: Line =
-            serde_json::from_slice(line).map_err(|_| Box::new(explain(line)))?;
+            serde_json::from_slice(line).map_err(|_| Box::new(mistake::explain(line)))?;
         let id = members.id.take();
         match members.into_call() {
             Ok(call) => Ok(Self { id, ..call }),
@@ -123,7 +148,8 @@ impl Line {
         let op = Arc::clone(&self.op);
         let timeout = self.timeout_ms.map(Duration::from_millis);
         let request = self.take_request(&op)?;
-        let tag = if request.is_write() { self.request.take() } else { None };
+        let takes_tag = request.is_write() || matches!(request, Request::ModeSet { .. });
+        let tag = if takes_tag { self.request.take() } else { None };
         if let Some(tag) = &tag {
             check_tag(tag)?;
         }
@@ -153,6 +179,18 @@ impl Line {
                 Request::Cancel { target: self.target.take().ok_or_else(|| missing("target"))? }
             }
             "wait" => Request::Wait(self.take_condition()?),
+            "member_remove" => self.take_member(MemberChange::Remove)?,
+            "member_promote" => self.take_member(MemberChange::Promote)?,
+            "transfer_leader" => {
+                Request::TransferLeader { member: self.member.take().map(|name| name.to_string()) }
+            }
+            "mode_set" => Request::ModeSet {
+                prefix: self.take_prefix()?.ok_or_else(|| missing("prefix"))?,
+                mode: self.mode.take().ok_or_else(|| missing("mode"))?,
+                dry_run: self.dry_run.take().unwrap_or(false),
+            },
+            "modes" => Request::Modes,
+            "explain" => self.take_explain()?,
             "fault" => Request::Fault(self.take_fault()?),
             "hello" => Request::Hello,
             "status" => Request::Status,
@@ -208,6 +246,26 @@ impl Line {
         }
     }
 
+    fn take_member(&mut self, change: MemberChange) -> Result<Request, Failure> {
+        let member = self.member.take().ok_or_else(|| missing("member"))?.to_string();
+        Ok(Request::Member { change, member, dry_run: self.dry_run.take().unwrap_or(false) })
+    }
+
+    fn take_explain(&mut self) -> Result<Request, Failure> {
+        let key = if self.key.is_some() { Some(self.take_key()?) } else { None };
+        let purpose = match self.r#for.take().as_deref() {
+            None => None,
+            Some("read") => Some(Purpose::Read),
+            Some("write") => Some(Purpose::Write),
+            Some(other) => {
+                return Err(Failure::bad_request(format!(
+                    "member `for` is {other:?}; explain takes read or write"
+                )));
+            }
+        };
+        Ok(Request::Explain { key, purpose })
+    }
+
     fn take_condition(&mut self) -> Result<Condition, Failure> {
         let text = self.r#for.take().ok_or_else(|| missing("for"))?;
         if &*text == "key" {
@@ -215,43 +273,10 @@ impl Line {
         }
         text.parse().map_err(|error| Failure::bad_request(format!("member `for`: {error}")))
     }
-
-    fn take_fault(&mut self) -> Result<Option<Fault>, Failure> {
-        let Some(set) = self.set.take() else { return Ok(None) };
-        let kind = match &*set {
-            "isolate" => FaultKind::Isolate,
-            "partition" => FaultKind::Partition,
-            "heal" => FaultKind::Heal,
-            "drop" => FaultKind::Drop(self.take_amount(1.0)?),
-            "duplicate" => FaultKind::Duplicate(self.take_amount(1.0)?),
-            "delay" => {
-                FaultKind::Delay(Duration::from_secs_f64(self.take_amount(DELAY_MS_MAX)? / 1_000.0))
-            }
-            other => {
-                return Err(Failure::bad_request(format!(
-                    "member `set` is {other:?}; there are: isolate, partition, drop, delay, \
-                     duplicate, heal"
-                )));
-            }
-        };
-        let peers = self.peers.take().unwrap_or_default();
-        Ok(Some(Fault { kind, peers, direction: self.direction.take().unwrap_or_default() }))
-    }
-
-    fn take_amount(&mut self, max: f64) -> Result<f64, Failure> {
-        let amount = self.amount.take().ok_or_else(|| missing("amount"))?;
-        if (0.0..=max).contains(&amount) {
-            return Ok(amount);
-        }
-        Err(Failure::bad_request(format!("member `amount` is {amount}; it takes 0 to {max}")))
-    }
 }
 
 /// Any faster, and a quiet watch would be a busy one.
 const PROGRESS_MS_MIN: u64 = 10;
-
-/// A longer delay is a partition.
-const DELAY_MS_MAX: f64 = 60_000.0;
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -280,57 +305,6 @@ fn check_tag(tag: &RequestTag) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::bad_request("member `request.client` takes 32 hexadecimal digits"))
-}
-
-/// Why `line`, which is no [`Line`], is none. Only bad lines come here, so it may take its time.
-fn explain(line: &[u8]) -> LineError {
-    let closing =
-        |message: &str| LineError { id: None, failure: Failure::bad_request(message), close: true };
-    if nesting(line) > NESTING_MAX {
-        return closing("line nests more than 16 deep");
-    }
-    let Ok(outline) = serde_json::from_slice::<serde_json::Map<_, _>>(line) else {
-        return closing("line is no JSON object");
-    };
-    let id = outline.get("id").and_then(|id| Id::deserialize(id).ok());
-    let failure = match outline.get("op").map(|op| op.as_str()) {
-        None => missing("op"),
-        Some(Some(op)) if !OPERATIONS.contains(&op) => unknown_operation(op),
-        Some(_) => mistyped(line),
-    };
-    LineError { id, failure, close: false }
-}
-
-/// Names the member that is unknown or mistyped.
-fn mistyped(line: &[u8]) -> Failure {
-    let parsed: Result<Line, _> =
-        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(line));
-    match parsed {
-        Ok(_) => Failure::bad_request("line is no request"),
-        Err(error) if error.path().iter().len() == 0 => {
-            Failure::bad_request(error.inner().to_string())
-        }
-        Err(error) => Failure::bad_request(format!("member `{}`: {}", error.path(), error.inner())),
-    }
-}
-
-/// How deep brackets nest, those in strings aside.
-fn nesting(line: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for byte in line {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@
 //! are; neither builds JSON by hand.
 
 pub mod bytes;
+pub mod cluster;
 pub mod condition;
 pub mod failure;
 pub mod line;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::Id;
 use crate::control::bytes::{self, Base64Bytes, TextBytes};
+use crate::control::cluster::{Explain, MemberChanged, Modes, Transferred};
 use crate::control::failure::Failure;
 use crate::control::request::Direction;
 use crate::control::status::{Check, Hello, Members, Status};
@@ -57,12 +58,23 @@ pub struct Header {
     /// The mode of the keys in question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// In broadcast mode the node's Lamport clock, which never goes back while the node runs.
+    /// In raft mode: the term that the node is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<u64>,
+    /// In raft mode the revision of the state that answers, in broadcast mode the node's Lamport
+    /// clock. Neither ever goes back while the node runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// Of a read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<Served>,
+}
+
+impl Header {
+    /// That of an answer that is about no keys.
+    pub fn of(node: NodeName) -> Self {
+        Self { node, mode: None, term: None, revision: None, served: None }
+    }
 }
 
 /// What a read can rely on.
@@ -109,6 +121,14 @@ pub enum Reply {
     Sync(Synced),
     /// Of `fault`.
     Fault(Faults),
+    /// Of `member_remove` and `member_promote`.
+    MemberChanged(MemberChanged),
+    /// Of `transfer_leader`.
+    Transferred(Transferred),
+    /// Of `mode_set` and `modes`.
+    Modes(Modes),
+    /// Of `explain`.
+    Explain(Box<Explain>),
 }
 
 /// A value was stored.
@@ -116,8 +136,12 @@ pub enum Reply {
 pub struct Put {
     /// Of the write.
     pub revision: u64,
-    /// To how many peers it was sent; nobody says that it arrived.
-    pub sent_to: usize,
+    /// In broadcast mode: to how many peers it was sent; nobody says that it arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<usize>,
+    /// Whether it had been executed before, under the same `request`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
 }
 
 /// Keys were removed.
@@ -125,10 +149,14 @@ pub struct Put {
 pub struct Delete {
     /// How many were there.
     pub deleted: u64,
-    /// Of the last removal.
+    /// Of the last removal; where nothing was removed, the latest.
     pub revision: u64,
-    /// To how many peers it was sent.
-    pub sent_to: usize,
+    /// In broadcast mode: to how many peers it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<usize>,
+    /// Whether it had been executed before, under the same `request`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
 }
 
 /// What a key holds.
@@ -300,7 +328,7 @@ pub struct Synced {
     pub changed: u64,
 }
 
-/// The faults of this node's own links.
+/// The faults of this node's own links and disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Faults {
     /// All that are active.
@@ -310,9 +338,9 @@ pub struct Faults {
 /// One active fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActiveFault {
-    /// `partition`, `drop`, `delay` or `duplicate`.
+    /// `partition`, `drop`, `delay`, `duplicate` or `disk`.
     pub fault: String,
-    /// On the links to which peer; `*` for all.
+    /// On the links to which peer; `*` for all, and of the disk.
     pub peer: String,
     /// Which way.
     pub direction: Direction,

@@ -8,6 +8,7 @@ use crate::control::Id;
 use crate::control::condition::Condition;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
+use crate::modes::Mode;
 
 /// One line of a client, parsed and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,8 +17,8 @@ pub struct Call {
     pub id: Option<Id>,
     /// After which the client waits no longer.
     pub timeout: Option<Duration>,
-    /// Makes a retry of a write recognisable. Broadcast mode keeps no table of these: its writes
-    /// of a value are idempotent by themselves.
+    /// Makes a retry of a write in raft mode harmless. Broadcast mode keeps no table of these: its
+    /// writes of a value are idempotent by themselves.
     pub tag: Option<RequestTag>,
     /// The operation.
     pub request: Request,
@@ -93,18 +94,70 @@ pub enum Request {
     Health,
     /// Takes the state of every connected peer once more, and merges it.
     Sync,
-    /// Sets, clears or tells the faults of this node's own links.
+    /// Sets, clears or tells the faults of this node's own links and disk.
     Fault(Option<Fault>),
+    /// Changes who belongs to the cluster.
+    Member {
+        /// How.
+        change: MemberChange,
+        /// Whom, by name or id.
+        member: String,
+        /// Tells what would be, and changes nothing.
+        dry_run: bool,
+    },
+    /// Hands leadership over.
+    TransferLeader {
+        /// To whom, by name or id; to the best where none is named.
+        member: Option<String>,
+    },
+    /// Gives the keys of a prefix to a mode.
+    ModeSet {
+        /// What the keys begin with.
+        prefix: String,
+        /// How they are to be replicated.
+        mode: Mode,
+        /// Tells whether it could be done, and changes nothing.
+        dry_run: bool,
+    },
+    /// The mode table.
+    Modes,
+    /// Why reads or writes work, or don't.
+    Explain {
+        /// Of which key; without one, of the default mode.
+        key: Option<Key>,
+        /// Which of the two; both where it is left open.
+        purpose: Option<Purpose>,
+    },
+}
+
+/// How the members change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberChange {
+    /// It is one no longer.
+    Remove,
+    /// A learner becomes a voter.
+    Promote,
+}
+
+/// What `explain` explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Linearizable reads.
+    Read,
+    /// Writes.
+    Write,
 }
 
 impl Request {
     /// Whether it may change keys.
     pub fn is_write(&self) -> bool {
-        matches!(self, Self::Put { .. } | Self::Delete(_))
+        matches!(self, Self::Put { .. } | Self::Delete(_) | Self::ModeSet { dry_run: false, .. })
     }
 }
 
-/// How fresh a read must be. Broadcast mode reads locally, and says so in the header.
+/// How fresh a read must be; linearizable in raft mode where nothing is said. Broadcast mode reads
+/// locally, and says so in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Read {
@@ -154,7 +207,7 @@ pub struct Range {
     pub read: Option<Read>,
 }
 
-/// One change of a node's faults, on its own links.
+/// One change of a node's faults, on its own links or its disk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     /// What happens to frames.
@@ -178,7 +231,9 @@ pub enum FaultKind {
     Delay(Duration),
     /// A frame comes twice with this probability, 0 to 1.
     Duplicate(f64),
-    /// All is well again.
+    /// Each sync of this node's own disk takes so much longer. It names no peers.
+    Disk(Duration),
+    /// All is well again, the disk too.
     Heal,
 }
 

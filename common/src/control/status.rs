@@ -64,17 +64,27 @@ pub struct Status {
     pub address: String,
     /// How often it has started with its data directory.
     pub incarnation: u64,
-    /// `none`: broadcast mode has no roles.
+    /// `leader`, `follower`, `candidate` or `learner`; `none` in a cluster founded in broadcast
+    /// mode, which has no roles.
     pub role: String,
-    /// None: broadcast mode has no leader.
+    /// Who leads, as far as this node knows; none after an election timeout without a word of it.
     pub leader: Option<NodeName>,
-    /// 0: broadcast mode has no terms.
+    /// How long ago this node last heard of the leader; none of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_contact_ms: Option<u64>,
+    /// The term; 0 without a log.
     pub term: u64,
-    /// 0: broadcast mode has no log.
+    /// All up to here is committed; 0 without a log.
     pub commit_index: u64,
-    /// 0: broadcast mode has no log.
+    /// All up to here is in the state; 0 without a log.
     pub applied_index: u64,
-    /// The node's Lamport clock.
+    /// The last entry of the log; 0 without one.
+    #[serde(default)]
+    pub last_index: u64,
+    /// The last entry in the newest snapshot.
+    #[serde(default)]
+    pub snapshot_index: u64,
+    /// Of the state: counts modifying operations. In broadcast mode the node's Lamport clock.
     pub revision: u64,
     /// 16 hexadecimal digits, equal on two nodes that hold the same state.
     pub state_hash: String,
@@ -92,6 +102,15 @@ pub struct Status {
     pub tombstones: u64,
     /// What keys and values take, in bytes, without the map around them.
     pub stored_bytes: u64,
+    /// What the log takes in memory, in bytes.
+    #[serde(default)]
+    pub log_bytes: u64,
+    /// What the log's files take on the disk, in bytes.
+    #[serde(default)]
+    pub wal_bytes: u64,
+    /// Whether the disk has room for writes.
+    #[serde(default)]
+    pub disk_full: bool,
 }
 
 /// What a node knows of a peer.
@@ -105,9 +124,13 @@ pub struct PeerStatus {
     pub state: PeerState,
     /// Since its last frame; none since this node's start if there was none.
     pub last_contact_ms: Option<u64>,
-    /// Writes that the peer made in this incarnation and this node did not get from it: on their
-    /// way, or lost. Syncing sets it to 0.
+    /// In broadcast mode: writes that the peer made in this incarnation and this node did not get
+    /// from it, on their way or lost; syncing sets it to 0. In raft mode, at the leader: entries
+    /// that the peer does not have yet.
     pub lag: u64,
+    /// Why it is down, where that is known: `connection refused`, say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How a member looks from here.
@@ -149,7 +172,7 @@ pub struct MemberStatus {
     pub name: NodeName,
     /// Where its peers reach it.
     pub address: String,
-    /// `none`: broadcast mode has no roles.
+    /// `leader`, `follower` or `learner`; `none` in a cluster founded in broadcast mode.
     pub role: String,
     /// As this node sees it.
     pub state: PeerState,

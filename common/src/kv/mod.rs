@@ -1,5 +1,11 @@
-//! Keys, values, and the watches on them: what all three labs have in common.
+//! Keys, values, and the watches on them: what all three labs have in common; and the state that
+//! Lab 3 replicates: [`command`]s, the [`store`] they change, and the [`session`]s of clients.
 
+pub mod command;
 pub mod key;
+pub mod page;
+pub mod session;
+pub mod state;
+pub mod store;
 pub mod value;
 pub mod watch;

@@ -83,18 +83,37 @@ impl Watches {
         Some(Answer::Watch(WatchLine::End { id: watch.id, end: true, resume, error }))
     }
 
+    /// Whether nobody follows anything.
+    pub fn is_empty(&self) -> bool {
+        self.watches.is_empty()
+    }
+
     /// All that run.
     pub fn requests(&self) -> Vec<RequestId> {
         self.watches.keys().copied().collect()
     }
 
-    /// Tells `change` to all who follow its key.
-    pub fn publish(&self, change: &Change, mut tell: impl FnMut(RequestId, Answer)) {
+    /// Tells the changes of one revision to all who follow their keys, in one line each.
+    pub fn publish(&self, changes: &[Change], mut tell: impl FnMut(RequestId, Answer)) {
         for (request, (watch, _)) in &self.watches {
-            if watch.selection.contains(&change.key) {
-                tell(*request, Answer::Watch(watch.line(change)));
+            let followed = changes.iter().filter(|change| watch.selection.contains(&change.key));
+            let events: Vec<_> = followed.map(|change| watch.event(change)).collect();
+            if let Some(revision) = events.first().map(|event| event.revision) {
+                let id = watch.id.clone();
+                tell(*request, Answer::Watch(WatchLine::Events { id, events, revision }));
             }
         }
+    }
+
+    /// What a watch follows.
+    pub fn selection(&self, request: RequestId) -> Option<Selection> {
+        self.watches.get(&request).map(|(watch, _)| watch.selection.clone())
+    }
+
+    /// What all watches follow.
+    pub fn selections(&self) -> Vec<(RequestId, Selection)> {
+        let watches = self.watches.iter();
+        watches.map(|(request, (watch, _))| (*request, watch.selection.clone())).collect()
     }
 
     /// When the next quiet watch wants to hear something.
@@ -102,26 +121,33 @@ impl Watches {
         self.watches.values().filter_map(|(_, progress_at)| *progress_at).min()
     }
 
-    /// Tells all whose time has come that they have heard all up to `revision`.
-    pub fn tick(&mut self, now: Time, revision: u64, mut tell: impl FnMut(RequestId, Answer)) {
+    /// Those whose time to hear something has come, and what they follow.
+    pub fn take_quiet(&mut self, now: Time) -> Vec<(RequestId, Selection)> {
+        let mut quiet = Vec::new();
         for (request, (watch, progress_at)) in &mut self.watches {
             let Some(interval) = watch.progress else { continue };
             if progress_at.is_some_and(|at| at <= now) {
                 *progress_at = Some(now + interval);
-                let line = WatchLine::Progress { id: watch.id.clone(), progress: revision };
-                tell(*request, Answer::Watch(line));
+                quiet.push((*request, watch.selection.clone()));
             }
         }
+        quiet
+    }
+
+    /// The line that says that a watch has heard all up to `revision`.
+    pub fn progress(&self, request: RequestId, revision: u64) -> Option<Answer> {
+        let (watch, _) = self.watches.get(&request)?;
+        Some(Answer::Watch(WatchLine::Progress { id: watch.id.clone(), progress: revision }))
     }
 }
 
 impl Watch {
-    fn line(&self, change: &Change) -> WatchLine {
+    fn event(&self, change: &Change) -> WatchEvent {
         let kind = if change.after.is_some() { EventKind::Put } else { EventKind::Delete };
         let (value, value_b64) = change.after.clone().map_or((None, None), bytes::split);
         let before = if self.previous { change.before.clone() } else { None };
         let (previous, previous_b64) = before.map_or((None, None), bytes::split);
-        let event = WatchEvent {
+        WatchEvent {
             kind,
             key: change.key.clone(),
             value,
@@ -129,7 +155,6 @@ impl Watch {
             previous,
             previous_b64,
             revision: change.revision,
-        };
-        WatchLine::Events { id: self.id.clone(), events: vec![event], revision: change.revision }
+        }
     }
 }

@@ -25,6 +25,8 @@ pub enum Kind {
     Refused = 1,
     /// [`crate::node::Message`], in postcard.
     Message = 2,
+    /// [`crate::peer::hello::Received`], in JSON.
+    Received = 3,
 }
 
 /// Bytes that are no frame. The connection is of no more use.
@@ -113,6 +115,7 @@ pub fn decode(buffer: &[u8], bytes_max: usize) -> Result<Option<Frame<'_>>, Fram
         0 => Kind::Hello,
         1 => Kind::Refused,
         2 => Kind::Message,
+        3 => Kind::Received,
         other => return Err(FrameError::Kind(*other)),
     };
     Ok(Some(Frame { kind, payload, length: LENGTH_BYTES + length }))

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{ClusterId, Incarnation, NodeId, NodeName};
+use crate::modes::Mode;
 
 /// The version of the peer protocol that this node speaks, and the only one.
 pub const PROTOCOL: u32 = 1;
@@ -29,6 +30,29 @@ pub struct Hello {
     pub incarnation: Incarnation,
     /// Counts its starts and addresses; see [`crate::broadcast::members::Member::epoch`].
     pub epoch: u64,
+    /// In which mode its cluster was founded. Nodes that know but broadcast mode don't say.
+    #[serde(default = "broadcast")]
+    pub mode: Mode,
+    /// What the connection is for.
+    #[serde(default)]
+    pub purpose: Purpose,
+}
+
+fn broadcast() -> Mode {
+    Mode::Broadcast
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Messages, for as long as both live.
+    #[default]
+    Messages,
+    /// To see who answers there; then it ends.
+    Verify,
+    /// One snapshot, from the dialler; then it ends.
+    Snapshot,
 }
 
 /// The answer to a hello that is not accepted, in place of a hello.
@@ -36,6 +60,13 @@ pub struct Hello {
 pub struct Refused {
     /// For the log of the other side.
     pub reason: String,
+}
+
+/// The answer to a snapshot that has come whole, and is on the disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// The last entry that it stands for.
+    pub index: u64,
 }
 
 /// Why a hello is not accepted. Nothing has changed.
@@ -125,6 +156,8 @@ mod tests {
             address: "127.0.0.1:7101".to_owned(),
             incarnation: Incarnation(1),
             epoch: 1,
+            mode: Mode::Raft,
+            purpose: Purpose::Messages,
         }
     }
 

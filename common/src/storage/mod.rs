@@ -1,89 +1,267 @@
 //! What a node must find again after a restart.
 //!
-//! In Lab 1 that is who it is and who its peers are; the keys are in memory. It is one small
-//! record, replaced as a whole.
+//! - `node`: who it is and who its peers are, one small record that is replaced as a whole.
+//! - `wal-*`, for Lab 3: the log, a frame for each commit.
+//! - `snapshot-*`, for Lab 3: the state up to an entry of the log; the newest counts.
+//! - `*.new`: a file that was being written; a start removes it.
+//!
+//! [`Disk`] is the narrow waist: a few operations on bytes, implemented by the data directory and
+//! by the simulator's disk. All rules of recovery stand above it, in [`Storage`], so the simulator
+//! runs them.
+//!
+//! # The first start
+//!
+//! The record tells whether there is a log. It is written without one, then the log is created,
+//! then the record is written with one. So a log that is missing was lost, with the votes in it,
+//! and the node does not start; unless it was never there, and nothing had been promised.
 
-use std::io;
+mod frame;
+mod header;
+#[cfg(test)]
+mod memory;
+mod opening;
+mod record;
+pub mod snapshot;
+#[cfg(test)]
+mod tests;
+mod wal;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::io::{self, Read};
 
-/// Where a node keeps its record. Implemented by the data directory and by the simulator's disk.
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{ClusterId, NodeId, NodeName};
+use crate::modes::Mode;
+use crate::node::{Identity, Record};
+use crate::storage::wal::Wal;
+
+/// Where a node keeps its files. A failure leaves it unknown what is there: the node must not go
+/// on, unless it [`is_full`] and comes of [`Disk::create`] or [`Disk::prepare`], which leave
+/// nothing behind then.
+#[expect(clippy::missing_errors_doc, reason = "all are those of the disk")]
 pub trait Disk {
-    /// Replaces the record, durably and at once: after a crash there is the old one or the new
-    /// one, whole, and after a return of `Ok` there is the new one.
+    /// The names of all files.
+    fn files(&self) -> io::Result<Vec<String>>;
+
+    /// A file, from its beginning on.
+    fn reader(&self, file: &str) -> io::Result<Box<dyn Read + '_>>;
+
+    /// Replaces a file, durably and at once: after a crash there is the old one or the new one,
+    /// whole, and after a return of `Ok` there is the new one.
+    fn replace(&mut self, file: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes a file of so many zeros, durably and at once, with room on the disk for all of them.
+    fn create(&mut self, file: &str, bytes: u64) -> io::Result<()>;
+
+    /// Does the same beside the running node. It tells whether the file is there; if it is not
+    /// yet, it is asked again later.
+    fn prepare(&mut self, file: &str, bytes: u64) -> io::Result<bool>;
+
+    /// Writes into a file. After a crash before [`Disk::sync`] any sectors of it may be missing.
+    fn write(&mut self, file: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes durable what was written into a file.
+    fn sync(&mut self, file: &str) -> io::Result<()>;
+
+    /// Removes a file, durably.
+    fn remove(&mut self, file: &str) -> io::Result<()>;
+}
+
+/// Where records of a kind are saved.
+pub trait Save<R> {
+    /// Makes `record` durable.
     ///
     /// # Errors
     ///
-    /// It is not known which of the two is there. The node must not go on.
-    fn replace(&mut self, record: &[u8]) -> io::Result<()>;
+    /// It is not known what is there. The node must not go on.
+    fn save(&mut self, record: &R) -> io::Result<()>;
 }
 
-/// Bytes that are no record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// Written by something else.
-    #[error("it does not begin as a record of distdb does")]
-    Magic,
-    /// Written by a later version.
-    #[error("its format is {0}; this version reads {FORMAT}")]
-    Format(u8),
-    /// Damaged.
-    #[error("its checksum or its length is wrong")]
-    Damaged,
+/// Whose files these are: every one says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node.
+    pub node: NodeId,
 }
 
-const MAGIC: [u8; 7] = *b"distdb\0";
-const FORMAT: u8 = 1;
-const HEADER_BYTES: usize = MAGIC.len() + 1 + 4;
-
-/// The bytes of `record`: magic, format, CRC-32, postcard.
-pub fn encode<R: Serialize>(record: &R) -> Vec<u8> {
-    let body = postcard::to_stdvec(record).expect("a record has no unsized part");
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
-    bytes.extend(MAGIC);
-    bytes.push(FORMAT);
-    bytes.extend(crc32fast::hash(&body).to_le_bytes());
-    bytes.extend(body);
-    bytes
+/// What a node can't start from.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Reading failed, or a write that repairs what a crash has left.
+    #[error("{file}: {source}")]
+    Io {
+        /// Which file.
+        file: String,
+        /// How.
+        source: io::Error,
+    },
+    /// The files of a node with another name. Nothing was changed.
+    #[error("it belongs to {0}")]
+    OtherName(NodeName),
+    /// Of another node, or of a later version. Nothing was changed.
+    #[error("{file}: {what}")]
+    Foreign {
+        /// Which file.
+        file: String,
+        /// How.
+        what: &'static str,
+    },
+    /// What was promised can't be read. Nothing was changed.
+    #[error("{file}: damaged at byte {offset}: {what}")]
+    Damaged {
+        /// Which file.
+        file: String,
+        /// Where.
+        offset: u64,
+        /// How.
+        what: &'static str,
+    },
 }
 
-/// The record in `bytes`.
-///
-/// # Errors
-///
-/// [`RecordError`]; nothing is guessed.
-pub fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, RecordError> {
-    let (magic, rest) = bytes.split_at_checked(MAGIC.len()).ok_or(RecordError::Magic)?;
-    if magic != MAGIC {
-        return Err(RecordError::Magic);
+impl StorageError {
+    fn of(file: &str) -> impl FnOnce(io::Error) -> Self {
+        let file = file.to_owned();
+        |source| Self::Io { file, source }
     }
-    let (format, rest) = rest.split_first().ok_or(RecordError::Damaged)?;
-    if *format != FORMAT {
-        return Err(RecordError::Format(*format));
-    }
-    let (crc, body) = rest.split_first_chunk::<4>().ok_or(RecordError::Damaged)?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
-        return Err(RecordError::Damaged);
-    }
-    postcard::from_bytes(body).map_err(|_| RecordError::Damaged)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How bytes are not what they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    /// Another node's, or a later version's.
+    Foreign(&'static str),
+    /// Nobody's.
+    Damaged(&'static str),
+}
 
-    #[test]
-    fn every_flipped_bit_is_noticed() {
-        let bytes = encode(&(7_u64, "node1"));
-        assert_eq!(decode::<(u64, String)>(&bytes), Ok((7, "node1".to_owned())));
-        for bit in 0..bytes.len() * 8 {
-            let mut damaged = bytes.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode::<(u64, String)>(&damaged).is_err(), "bit {bit}");
+impl Wrong {
+    fn at(self, file: &str, offset: u64) -> StorageError {
+        let file = file.to_owned();
+        match self {
+            Self::Foreign(what) => StorageError::Foreign { file, what },
+            Self::Damaged(what) => StorageError::Damaged { file, offset, what },
         }
-        for length in 0..bytes.len() {
-            assert!(decode::<(u64, String)>(&bytes[..length]).is_err(), "length {length}");
+    }
+}
+
+/// Whether the disk has no room, or the user may take no more of it.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The end of the name of a file that is being written, and gets its own name when it is whole.
+pub const TEMPORARY: &str = ".new";
+
+/// The file of the record.
+const RECORD: &str = "node";
+
+/// What the file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Held {
+    identity: Identity,
+    has_log: bool,
+}
+
+/// All that one node keeps on one disk.
+///
+/// Invariant: there is a log if the identity is that of a node in raft mode.
+#[derive(Debug)]
+pub struct Storage<D: Disk> {
+    disk: D,
+    segment_bytes: u64,
+    owner: Option<Owner>,
+    log: Option<Wal>,
+}
+
+impl<D: Disk> Storage<D> {
+    /// Begins a log, where none has ever been in use.
+    fn create_log(&mut self, owner: Owner, identity: &Identity) -> io::Result<()> {
+        self.write_record(identity, false)?;
+        for file in self.disk.files()? {
+            if wal::number_of(&file).is_some() || snapshot::index_of(&file).is_some() {
+                self.disk.remove(&file)?;
+            }
+        }
+        self.log = Some(Wal::create(&mut self.disk, owner, self.segment_bytes)?);
+        self.write_record(identity, true)
+    }
+
+    fn write_record(&mut self, identity: &Identity, has_log: bool) -> io::Result<()> {
+        let held = Held { identity: identity.clone(), has_log };
+        self.disk.replace(RECORD, &record::encode(&held))
+    }
+
+    /// To be called before each commit: whether there will be room for the next ones. Where there
+    /// is none, only what must be written even then may still be, such as votes.
+    ///
+    /// # Errors
+    ///
+    /// That of the disk, unless it is full.
+    pub fn reserve(&mut self) -> io::Result<bool> {
+        self.log.as_mut().map_or(Ok(true), |log| log.reserve(&mut self.disk))
+    }
+
+    /// A snapshot up to `index` or beyond is on the disk: what it stands for is removed.
+    ///
+    /// # Errors
+    ///
+    /// That of the disk.
+    pub fn snapshot_written(&mut self, index: u64) -> io::Result<()> {
+        for file in self.disk.files()? {
+            if snapshot::index_of(&file).is_some_and(|other| other < index) {
+                self.disk.remove(&file)?;
+            }
+        }
+        self.log.as_mut().map_or(Ok(()), |log| log.release(&mut self.disk, index))
+    }
+
+    /// What the log takes on the disk, in bytes.
+    pub fn wal_bytes(&self) -> u64 {
+        self.log.as_ref().map_or(0, Wal::bytes)
+    }
+
+    /// Whose files these are; none before the node has been part of a cluster.
+    pub fn owner(&self) -> Option<Owner> {
+        self.owner
+    }
+
+    /// Where the files are.
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// Where the files are, to do something to them.
+    pub fn disk_mut(&mut self) -> &mut D {
+        &mut self.disk
+    }
+}
+
+impl<D: Disk> Save<Record> for Storage<D> {
+    fn save(&mut self, record: &Record) -> io::Result<()> {
+        match record {
+            Record::Identity(identity) => {
+                let (cluster, node) = (identity.broadcast.cluster, identity.broadcast.node);
+                let owner = Owner { cluster, node };
+                assert!(self.owner.is_none_or(|before| before == owner), "an identity stays");
+                self.owner = Some(owner);
+                if identity.mode == Mode::Raft && self.log.is_none() {
+                    return self.create_log(owner, identity);
+                }
+                self.write_record(identity, self.log.is_some())
+            }
+            Record::Raft(record) => {
+                let log = self.log.as_mut().expect("the identity is persisted before the log");
+                log.append(&mut self.disk, record, record.mark())
+            }
         }
     }
+}
+
+/// All bytes of a file.
+fn read(disk: &impl Disk, file: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    disk.reader(file)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

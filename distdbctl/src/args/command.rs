@@ -1,12 +1,18 @@
 //! The commands, and the flags of each.
 
+pub(crate) mod cluster;
+pub(crate) mod fault;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use common::control::request::Read;
 
-use crate::args::{duration, duration_or_zero, value_size};
+use crate::args::command::cluster::{Explain, Member, Mode};
+use crate::args::command::fault::Fault;
+use crate::args::{duration, value_size};
 use crate::help;
 
 /// What to do.
@@ -16,12 +22,13 @@ pub(crate) enum Command {
     #[command(after_help = help::AFTER_PUT)]
     Put(Put),
     /// Print a value; exit 1 if the key does not exist
+    #[command(after_help = help::AFTER_READ)]
     Get(Get),
     /// Remove a key, or all with a prefix; print how many; exit 1 if none
     #[command(visible_alias = "del")]
     Delete(Delete),
     /// Print keys and values, in the order of the keys
-    #[command(visible_alias = "ls")]
+    #[command(visible_alias = "ls", after_help = help::AFTER_READ)]
     List(List),
     /// Print changes, or run a command for each, from here on
     #[command(after_help = help::AFTER_WATCH)]
@@ -35,6 +42,14 @@ pub(crate) enum Command {
     Members,
     /// The node and its peers as it sees them; exit 7 if one is not up
     Nodes,
+    /// Look after the members: list, remove, promote, move leadership
+    #[command(subcommand)]
+    Member(Member),
+    /// Say which keys are replicated how
+    #[command(subcommand)]
+    Mode(Mode),
+    /// Say why reads and writes work, or don't, and what to do; exit 7 if they don't
+    Explain(Explain),
     /// Whether the daemon works at all
     Live,
     /// Whether the node serves; exit 7 if not
@@ -49,7 +64,7 @@ pub(crate) enum Command {
     /// Run many commands over one connection
     #[command(after_help = help::AFTER_BATCH)]
     Batch(Batch),
-    /// Make the node's own links fail (daemons with --enable-faults), and print what fails
+    /// Make the node's own links or disk fail (daemons with --enable-faults), and print what fails
     #[command(subcommand)]
     Fault(Fault),
     /// Measure throughput and latency
@@ -88,6 +103,43 @@ pub(crate) struct Put {
 pub(crate) struct Get {
     /// Which
     pub(crate) key: OsString,
+    #[command(flatten)]
+    pub(crate) freshness: Freshness,
+}
+
+/// How fresh a read is to be. Without a word, as fresh as the keys' mode has it.
+#[derive(Debug, Clone, Copy, Default, ClapArgs)]
+pub(crate) struct Freshness {
+    /// How fresh it must be
+    #[arg(long, value_enum, value_name = "HOW")]
+    read: Option<ReadLevel>,
+    /// What users of other stores try first.
+    #[arg(long, hide = true, conflicts_with = "read")]
+    stale: bool,
+}
+
+impl Freshness {
+    pub(crate) fn read(self) -> Option<Read> {
+        if self.stale { Some(Read::Stale) } else { self.read.map(Into::into) }
+    }
+}
+
+/// What `--read` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReadLevel {
+    /// As if there were one copy; what raft mode does unless told otherwise
+    Linearizable,
+    /// What this node has, even if it is cut off from the others
+    Stale,
+}
+
+impl From<ReadLevel> for Read {
+    fn from(level: ReadLevel) -> Self {
+        match level {
+            ReadLevel::Linearizable => Self::Linearizable,
+            ReadLevel::Stale => Self::Stale,
+        }
+    }
 }
 
 /// `delete`.
@@ -115,6 +167,8 @@ pub(crate) struct List {
     /// No more than so many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) freshness: Freshness,
 }
 
 /// `watch`.
@@ -148,7 +202,7 @@ pub(crate) struct Wait {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Status {
     /// Of every node with a socket in the runtime directory; exit 7 also if they hold different
-    /// states
+    /// states at the same index
     #[arg(long)]
     pub(crate) all: bool,
 }
@@ -170,67 +224,6 @@ pub(crate) struct Batch {
     pub(crate) file: Option<PathBuf>,
 }
 
-/// `fault`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Fault {
-    /// Cut all links
-    Isolate(Ways),
-    /// Cut the links to some peers
-    Partition {
-        /// Their names
-        #[arg(required = true)]
-        peers: Vec<String>,
-        #[command(flatten)]
-        ways: Ways,
-    },
-    /// Lose frames
-    Drop {
-        /// The peer's name, or '*' for all
-        peer: String,
-        /// How likely, 0 to 1
-        probability: f64,
-        #[command(flatten)]
-        ways: Ways,
-    },
-    /// Deliver frames later
-    Delay {
-        /// The peer's name, or '*' for all
-        peer: String,
-        /// How much
-        #[arg(value_parser = duration_or_zero)]
-        duration: Duration,
-        #[command(flatten)]
-        ways: Ways,
-    },
-    /// Deliver frames twice
-    Duplicate {
-        /// The peer's name, or '*' for all
-        peer: String,
-        /// How likely, 0 to 1
-        probability: f64,
-        #[command(flatten)]
-        ways: Ways,
-    },
-    /// Print what fails, and change nothing
-    List,
-    /// Let all be well again, or the links to some peers
-    Heal {
-        /// Their names
-        peers: Vec<String>,
-    },
-}
-
-/// Which way a fault works. Both, if none is named.
-#[derive(Debug, Clone, Copy, ClapArgs)]
-pub(crate) struct Ways {
-    /// Only what the peer sends
-    #[arg(long = "in", conflicts_with = "outward")]
-    pub(crate) inward: bool,
-    /// Only what the peer is sent
-    #[arg(long = "out")]
-    pub(crate) outward: bool,
-}
-
 /// `bench`.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Bench {
@@ -249,6 +242,8 @@ pub(crate) struct Bench {
     /// How many keys there are
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) keys: u32,
+    #[command(flatten)]
+    pub(crate) freshness: Freshness,
 }
 
 /// What a client of the benchmark does.

@@ -2,9 +2,11 @@
 //! follows the answer. One thread serves all clients, because the daemons under test share the
 //! processors with it.
 
+mod client;
 mod engine;
 mod load;
 mod report;
+mod tally;
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +15,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Globals;
 use crate::args::command::{Bench, Operation};
-use crate::client;
-use crate::cmd::bench::engine::{Engine, Limits, Tally};
+use crate::cmd::bench::engine::{Engine, Limits};
 use crate::cmd::bench::load::Load;
 use crate::cmd::bench::report::Report;
+use crate::cmd::bench::tally::Tally;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::place;
@@ -28,11 +30,14 @@ pub(crate) fn bench(
     output: &mut Output,
 ) -> Result<Exit, Problem> {
     let sockets = place::several(globals)?;
-    let mut engine = Engine::connect(&sockets, usize::from(bench.clients), globals.timeout)?;
+    let nodes = sockets.len();
+    let mut engine = Engine::connect(sockets, usize::from(bench.clients), globals.timeout)?;
     let mut limits = Limits { end: None, timeout: globals.timeout, applied: Applied::Unknown };
     if bench.op != Operation::Put {
         let tally = engine.run(&mut Load::fill(bench), &limits, |_, _| ())?;
-        refused(&tally)?;
+        if let Some(problem) = refused(&tally) {
+            return Err(problem);
+        }
         limits.applied = Applied::No;
     }
     let started = Instant::now();
@@ -43,25 +48,25 @@ pub(crate) fn bench(
     });
     progress.finish_and_clear();
     let tally = tally?;
-    let report = Report::new(bench, sockets.len(), &tally);
+    let report = Report::new(bench, nodes, &tally);
     if output.is_json() {
         output.json(&report)?;
     } else {
         output.bytes(report.to_string().as_bytes())?;
     }
-    refused(&tally)?;
+    match refused(&tally) {
+        Some(problem) if tally.successes == 0 => return Err(problem),
+        Some(problem) => output.note(&problem.message),
+        None => {}
+    }
     Ok(Exit::DONE)
 }
 
-/// Fails as the first answer that was an error would have.
-fn refused(tally: &Tally) -> Result<(), Problem> {
-    let Some(line) = &tally.first_failure else { return Ok(()) };
-    let problem = match client::result::<serde::de::IgnoredAny>(line) {
-        Ok(_) => client::contradictory(),
-        Err(problem) => problem,
-    };
-    let message = format!("{} requests failed, the first: {problem}", tally.failures);
-    Err(Problem { message, ..problem })
+/// What to say of requests that failed: what the first of them would have said.
+fn refused(tally: &Tally) -> Option<Problem> {
+    let problem = tally.first_failure.clone()?;
+    let message = format!("{} requests failed, the first: {problem}", tally.failed());
+    Some(Problem { message, ..problem })
 }
 
 fn progress(duration: Duration, output: &Output) -> ProgressBar {

@@ -1,9 +1,9 @@
-//! `fault`: lets the links of the node addressed fail, as far as it allows that.
+//! `fault`: lets the links and the disk of the node addressed fail, as far as it allows that.
 
 use common::control::reply::Faults;
 use common::control::request::{self, Direction, FaultKind, Request};
 
-use crate::args::command::{Fault, Ways};
+use crate::args::command::fault::{Fault, Ways};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -45,6 +45,11 @@ fn requested(fault: Fault) -> Result<Option<request::Fault>, Problem> {
         Fault::Duplicate { peer, probability, ways } => {
             one(FaultKind::Duplicate(checked(probability)?), peer, ways)
         }
+        Fault::Disk { duration } => request::Fault {
+            kind: FaultKind::Disk(duration),
+            peers: Vec::new(),
+            direction: Direction::Both,
+        },
         Fault::Heal { peers } => {
             let direction = Direction::Both;
             request::Fault { kind: FaultKind::Heal, peers: named(peers), direction }

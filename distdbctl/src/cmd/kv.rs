@@ -65,7 +65,7 @@ pub(super) fn checked(bytes: Vec<u8>) -> Result<Value, Problem> {
 
 pub(crate) fn get(client: &Client, get: &Get, output: &mut Output) -> Result<Exit, Problem> {
     let key = cmd::key(&get.key)?;
-    let reply: reply::Get = client.ask(&Request::Get { key, read: None })?;
+    let reply: reply::Get = client.ask(&Request::Get { key, read: get.freshness.read() })?;
     if output.is_json() {
         output.json(&reply)?;
         return Ok(if reply.found { Exit::DONE } else { Exit::NO });
@@ -120,11 +120,11 @@ pub(crate) fn list(client: &Client, list: &List, output: &mut Output) -> Result<
         limit: list.limit,
         keys_only: list.keys,
         count_only: list.count,
+        read: list.freshness.read(),
         ..Range::default()
     };
-    let mut session = client.session()?;
     loop {
-        let page: reply::List = session.ask(&Request::List(range.clone()))?;
+        let page: reply::List = client.ask(&Request::List(range.clone()))?;
         if list.count {
             return print_count(page.count, output).map(|()| Exit::DONE);
         }

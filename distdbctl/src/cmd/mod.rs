@@ -5,8 +5,11 @@ mod bench;
 mod call;
 mod check;
 mod child;
+mod explain;
 mod fault;
 mod kv;
+mod member;
+mod mode;
 mod paper;
 mod status;
 mod watch;
@@ -37,6 +40,9 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Problem> {
         Command::Status(status) => status::status(globals, &status, output),
         Command::Members => status::members(&client()?, output),
         Command::Nodes => status::nodes(&client()?, output),
+        Command::Member(member) => member::member(&client()?, member, output),
+        Command::Mode(mode) => mode::mode(&client()?, mode, output),
+        Command::Explain(explain) => explain::explain(&client()?, &explain, output),
         Command::Live => check::live(&client()?, output),
         Command::Ready => check::ready(&client()?, output),
         Command::Health => check::health(&client()?, output),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use common::control::request::Request;
+use common::control::request::{Call, Request};
 use common::control::status::{MemberStatus, Members, PeerState, PeerStatus, Status};
 use common::identity::NodeName;
 
@@ -15,7 +15,7 @@ use crate::place;
 use crate::problem::Problem;
 
 /// A stage that adds a column adds it at the end: scripts may count on the places of these.
-const STATUS_COLUMNS: [&str; 11] = [
+const STATUS_COLUMNS: [&str; 19] = [
     "node",
     "state",
     "role",
@@ -27,6 +27,14 @@ const STATUS_COLUMNS: [&str; 11] = [
     "peers_up",
     "address",
     "reason",
+    "commit_index",
+    "applied_index",
+    "last_index",
+    "snapshot_index",
+    "leader_contact_ms",
+    "disk",
+    "peers_lag",
+    "peers_down",
 ];
 
 pub(crate) fn status(
@@ -62,16 +70,35 @@ fn status_of_all(globals: &Globals, output: &mut Output) -> Result<Exit, Problem
         }
     }
     print_status(&found, output)?;
-    let is_same = found.windows(2).all(|pair| pair[0].state_hash == pair[1].state_hash);
-    if !is_same {
-        output.note("the nodes hold different states; distdbctl sync merges what was missed");
+    let difference = difference(&found);
+    if let Some(difference) = &difference {
+        output.note(difference);
     }
-    Ok(exit(silent == 0 && is_same && found.iter().all(is_whole)))
+    Ok(exit(silent == 0 && difference.is_none() && found.iter().all(is_whole)))
+}
+
+/// What to say of nodes that hold different states. Nodes with logs are compared only where they
+/// have applied just as much of them; those without one, whose index is 0, always.
+fn difference(found: &[Status]) -> Option<String> {
+    let pairs = found
+        .iter()
+        .enumerate()
+        .flat_map(|(at, one)| found[at + 1..].iter().map(move |other| (one, other)));
+    let mut differing = pairs.filter(|(one, other)| {
+        one.applied_index == other.applied_index && one.state_hash != other.state_hash
+    });
+    let (one, other) = differing.next()?;
+    Some(if one.applied_index == 0 {
+        "the nodes hold different states; distdbctl sync merges what was missed".to_owned()
+    } else {
+        let index = one.applied_index;
+        format!("{} and {} hold different states at index {index}", one.node, other.node)
+    })
 }
 
 fn ask_status(globals: &Globals, path: &Path, deadline: Deadline) -> Result<Session, Problem> {
     let mut session = Client::at(path, globals.timeout).session()?;
-    session.send(&Request::Status, deadline)?;
+    session.send(&Call::new(Request::Status), deadline)?;
     Ok(session)
 }
 
@@ -80,7 +107,7 @@ fn exit(is_whole: bool) -> Exit {
 }
 
 fn is_whole(status: &Status) -> bool {
-    status.ready && status.peers.iter().all(|peer| peer.state == PeerState::Up)
+    status.ready && !status.disk_full && status.peers.iter().all(|peer| peer.state == PeerState::Up)
 }
 
 fn print_status(found: &[Status], output: &mut Output) -> Result<(), Problem> {
@@ -106,7 +133,31 @@ fn status_row(status: &Status) -> Vec<String> {
         format!("{up}/{}", status.peers.len()),
         status.address.clone(),
         status.reason.clone(),
+        status.commit_index.to_string(),
+        status.applied_index.to_string(),
+        status.last_index.to_string(),
+        status.snapshot_index.to_string(),
+        or_dash(status.leader_contact_ms),
+        if status.disk_full { "full" } else { "ok" }.to_owned(),
+        each(status.peers.iter().map(|peer| format!("{}={}", peer.name, peer.lag))),
+        each(status.peers.iter().filter(|peer| peer.state == PeerState::Down).map(down)),
     ]
+}
+
+fn or_dash(number: Option<u64>) -> String {
+    number.map_or("-".to_owned(), |number| number.to_string())
+}
+
+fn each(texts: impl Iterator<Item = String>) -> String {
+    let texts: Vec<_> = texts.collect();
+    if texts.is_empty() { "-".to_owned() } else { texts.join(", ") }
+}
+
+fn down(peer: &PeerStatus) -> String {
+    match &peer.reason {
+        Some(reason) => format!("{} ({reason})", peer.name),
+        None => peer.name.to_string(),
+    }
 }
 
 fn own_state(status: &Status) -> PeerState {
@@ -143,6 +194,7 @@ pub(crate) fn nodes(client: &Client, output: &mut Output) -> Result<Exit, Proble
         state: own_state(&status),
         last_contact_ms: Some(0),
         lag: 0,
+        reason: None,
     };
     let mut nodes = vec![own];
     nodes.extend(status.peers);
@@ -150,7 +202,7 @@ pub(crate) fn nodes(client: &Client, output: &mut Output) -> Result<Exit, Proble
         nodes.iter().try_for_each(|node| output.json(node))?;
     } else {
         let rows: Vec<_> = nodes.iter().map(node_row).collect();
-        output.table(&["name", "state", "address", "last_contact_ms", "lag"], &rows)?;
+        output.table(&["name", "state", "address", "last_contact_ms", "lag", "reason"], &rows)?;
     }
     Ok(exit(is_whole))
 }
@@ -160,7 +212,45 @@ fn node_row(node: &PeerStatus) -> Vec<String> {
         node.name.to_string(),
         node.state.as_str().to_owned(),
         node.address.clone(),
-        node.last_contact_ms.map_or("-".to_owned(), |ms| ms.to_string()),
+        or_dash(node.last_contact_ms),
         node.lag.to_string(),
+        node.reason.clone().unwrap_or("-".to_owned()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(node: &str, applied_index: u64, state_hash: &str) -> Status {
+        let status = serde_json::json!({
+            "node": node, "id": "00000000000000000000000000000001", "cluster": null,
+            "address": "a", "incarnation": 1, "role": "follower", "leader": null, "term": 1,
+            "commit_index": 9, "applied_index": applied_index, "revision": 1,
+            "state_hash": state_hash, "ready": true, "reason": "r", "modes": [],
+            "peers": [{
+                "name": "n9", "address": "a", "state": "down", "last_contact_ms": null, "lag": 4,
+                "reason": "connection refused"
+            }],
+            "keys": 0, "tombstones": 0, "stored_bytes": 0
+        });
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[test]
+    fn states_are_compared_at_the_same_index_only() {
+        let apart = [status("a", 7, "x"), status("b", 8, "y"), status("c", 7, "x")];
+        assert_eq!(difference(&apart), None);
+        let damaged = [status("a", 7, "x"), status("b", 8, "y"), status("c", 7, "z")];
+        assert!(difference(&damaged).unwrap().starts_with("a and c"));
+        let broadcast = [status("a", 0, "x"), status("b", 0, "y")];
+        assert!(difference(&broadcast).unwrap().contains("sync"));
+    }
+
+    #[test]
+    fn a_row_tells_who_lags_and_who_is_down() {
+        let row = status_row(&status("a", 7, "x"));
+        assert_eq!(row.len(), STATUS_COLUMNS.len());
+        assert_eq!(row[row.len() - 2..], ["n9=4", "n9 (connection refused)"]);
+    }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use common::control::Id;
 use common::control::bytes::{Base64Bytes, TextBytes};
 use common::control::failure::{ErrorCode, Failure};
 use common::control::reply::{Header, Reply, WatchEvent, WatchLine};
+use common::control::request::{Call, Request};
+use common::control::status::PeerCredentials;
 use common::protocol::{Answer, RequestId};
-use tokio::sync::{Notify, mpsc};
-use tokio_util::sync::CancellationToken;
+
+use crate::control::outlet::{Flow, Lines, Outgoing, Outlet};
 
 /// Lines of a connection's watches that the client has not read. A watch that makes more ends.
 const WATCH_LINES_MAX: usize = 10_000;
@@ -21,102 +23,121 @@ const WATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The driver's end of a connection. Dropping it ends the connection, once all is written.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) outgoing: mpsc::UnboundedSender<Outgoing>,
-    pub(crate) flow: Arc<Flow>,
+    outlet: Outlet,
+    flow: Arc<Flow>,
+    credentials: Option<PeerCredentials>,
+    /// Lines of this commit.
+    lines: Vec<Outgoing>,
+    waiting: BTreeMap<u64, Waiting>,
 }
 
-/// A line on its way to a client.
+/// A request without its last line.
 #[derive(Debug)]
-pub(crate) enum Outgoing {
-    /// A reply.
-    Reply(Option<Id>, Header, Result<Reply, Failure>),
-    /// A line of a watch, and what it counts for in [`Flow::watch_bytes`].
-    Watch(WatchLine, usize),
-}
-
-/// What reader, writer and driver of a connection know together. The queue between them has no
-/// bound of its own: these counts are its bounds.
-#[derive(Debug, Default)]
-pub(crate) struct Flow {
-    /// Requests whose last line is not written yet. The reader keeps it below its bound.
-    pub(crate) outstanding: AtomicUsize,
-    /// Requests without an id among them: one at most.
-    pub(crate) nameless: AtomicUsize,
-    /// Lines of watches that are not written yet.
-    pub(crate) watch_lines: AtomicUsize,
-    /// Their keys and values.
-    pub(crate) watch_bytes: AtomicUsize,
-    /// Told after each write.
-    pub(crate) written: Notify,
-    /// The client is read no more: it has gone, or the process ends.
-    pub(crate) broken: CancellationToken,
+struct Waiting {
+    id: Option<Id>,
+    /// A watch or a wait: it may take as long as it likes.
+    is_long: bool,
 }
 
 /// All connections, and what their clients call the requests that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
-    clients: HashMap<u64, (Client, BTreeMap<u64, Option<Id>>)>,
+    clients: HashMap<u64, Client>,
+    /// Those with lines of this commit.
+    written_to: Vec<u64>,
+    buffer: Lines,
+    /// Requests that wait and are not long.
+    unanswered: usize,
 }
 
 impl Clients {
     pub(crate) fn open(&mut self, connection: u64, client: Client) {
-        self.clients.insert(connection, (client, BTreeMap::new()));
+        self.clients.insert(connection, client);
     }
 
     pub(crate) fn close(&mut self, connection: u64) {
-        self.clients.remove(&connection);
+        if let Some(client) = self.clients.remove(&connection) {
+            self.unanswered -= client.waiting.values().filter(|waiting| !waiting.is_long).count();
+        }
     }
 
     /// Notes what the client calls a request.
-    pub(crate) fn expect(&mut self, request: RequestId, id: Option<Id>) {
-        if let Some((_, waiting)) = self.clients.get_mut(&request.connection) {
-            waiting.insert(request.sequence, id);
+    pub(crate) fn expect(&mut self, request: RequestId, call: &Call) {
+        if let Some(client) = self.clients.get_mut(&request.connection) {
+            let is_long = matches!(call.request, Request::Watch { .. } | Request::Wait(_));
+            client.waiting.insert(request.sequence, Waiting { id: call.id.clone(), is_long });
+            self.unanswered += usize::from(!is_long);
         }
     }
 
-    /// Hands an answer to its connection. Tells if the request was a watch that had to end,
-    /// because its client does not read fast enough.
+    /// Whether every request is answered that does not take as long as it likes.
+    pub(crate) fn are_answered(&self) -> bool {
+        self.unanswered == 0
+    }
+
+    /// Takes an answer; [`Self::flush`] lets it leave. Tells if the request was a watch that had
+    /// to end, because its client does not read fast enough.
     #[must_use]
     pub(crate) fn answer(&mut self, request: RequestId, answer: Answer) -> Option<RequestId> {
         // A client that has gone needs no answer.
-        let (client, waiting) = self.clients.get_mut(&request.connection)?;
-        let is_last = answer.is_last();
-        let id = if is_last {
-            waiting.remove(&request.sequence)?
-        } else {
-            waiting.get(&request.sequence)?.clone()
-        };
+        let client = self.clients.get_mut(&request.connection)?;
+        let waiting = client.waiting.get(&request.sequence)?;
+        if client.lines.is_empty() {
+            self.written_to.push(request.connection);
+        }
+        let (id, is_long) = (waiting.id.clone(), waiting.is_long);
+        let has_room = client.has_room();
+        let is_slow = matches!(answer, Answer::Watch(_)) && !answer.is_last() && !has_room;
+        if answer.is_last() || is_slow {
+            client.waiting.remove(&request.sequence);
+            self.unanswered -= usize::from(!is_long);
+        }
         match answer {
-            Answer::Reply(header, outcome) => client.send(Outgoing::Reply(id, header, outcome)),
-            Answer::Watch(line) if is_last || client.has_room() => client.send_watch(line),
-            Answer::Watch(line) => {
-                waiting.remove(&request.sequence);
-                client.send_watch(too_slow(id, &line));
-                return Some(request);
+            Answer::Reply(header, outcome) => client.reply(id, header, outcome),
+            Answer::Watch(line) if is_slow => client.send_watch(too_slow(id, &line)),
+            Answer::Watch(line) => client.send_watch(line),
+        }
+        is_slow.then_some(request)
+    }
+
+    /// Lets all answers leave.
+    pub(crate) fn flush(&mut self) {
+        for connection in self.written_to.drain(..) {
+            if let Some(client) = self.clients.get_mut(&connection) {
+                client.outlet.send(client.lines.drain(..), &mut self.buffer);
             }
         }
-        None
     }
 
     /// No client is heard any further.
     pub(crate) fn stop_reading(&self) {
-        for (client, _) in self.clients.values() {
+        for client in self.clients.values() {
             client.flow.broken.cancel();
         }
     }
 }
 
 impl Client {
-    fn send(&self, line: Outgoing) {
-        // A writer that is gone has told the reader, who tells the driver.
-        let _ = self.outgoing.send(line);
+    pub(super) fn new(
+        outlet: Outlet,
+        flow: Arc<Flow>,
+        credentials: Option<PeerCredentials>,
+    ) -> Self {
+        Self { outlet, flow, credentials, lines: Vec::new(), waiting: BTreeMap::new() }
     }
 
-    fn send_watch(&self, line: WatchLine) {
+    fn reply(&mut self, id: Option<Id>, header: Header, mut outcome: Result<Reply, Failure>) {
+        if let Ok(Reply::Hello(hello)) = &mut outcome {
+            hello.peer = self.credentials;
+        }
+        self.lines.push(Outgoing::Reply(id, header, outcome));
+    }
+
+    fn send_watch(&mut self, line: WatchLine) {
         let bytes = size(&line);
         self.flow.watch_lines.fetch_add(1, Ordering::Relaxed);
         self.flow.watch_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.send(Outgoing::Watch(line, bytes));
+        self.lines.push(Outgoing::Watch(line, bytes));
     }
 
     fn has_room(&self) -> bool {

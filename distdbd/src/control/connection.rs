@@ -1,4 +1,5 @@
-//! One client's connection: a task that reads its lines, and one that writes its replies.
+//! One client's connection: a task that reads its lines, and one that writes what the driver could
+//! not write itself.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,28 +9,23 @@ use bytes::{Buf, BytesMut};
 use common::control::OUTSTANDING_MAX;
 use common::control::failure::Failure;
 use common::control::line::{LINE_BYTES_MAX, LineError};
-use common::control::reply::{Header, Reply, ReplyLine, WatchLine};
+use common::control::reply::Header;
 use common::control::request::Call;
 use common::control::status::PeerCredentials;
 use common::identity::NodeName;
 use common::protocol::RequestId;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
+use tokio::io::{AsyncReadExt, Interest, Ready};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::control::ClientInput;
-use crate::control::clients::{Client, Flow, Outgoing};
+use crate::control::clients::Client;
+use crate::control::outlet::{BUFFER_BYTES_KEPT, Flow, Outgoing, Outlet};
 
 /// What one read takes at first; longer lines let the buffer grow.
 const READ_BYTES: usize = 4 * 1024;
-
-/// A buffer that has grown beyond this for one line is given back after it.
-const BUFFER_BYTES_KEPT: usize = 64 * 1024;
-
-/// After so many bytes, lines are written out even if more wait.
-const WRITE_BYTES: usize = 64 * 1024;
 
 /// How often to look whether a client that sends no more still reads.
 const HANGUP_POLL: Duration = Duration::from_secs(1);
@@ -45,22 +41,21 @@ pub(super) fn serve(
     let credentials = credentials(&stream);
     tracing::debug!(connection, ?credentials, "client connected");
     let (read_half, write_half) = stream.into_split();
-    let (outgoing, lines) = mpsc::unbounded_channel();
     let flow = Arc::new(Flow::default());
-    let writer = Writer { stream: write_half, flow: Arc::clone(&flow), credentials };
+    let (outlet, writer) = Outlet::new(write_half, Arc::clone(&flow));
     let tasks = tasks.clone();
     async move {
-        let client = Client { outgoing: outgoing.clone(), flow: Arc::clone(&flow) };
+        let client = Client::new(outlet.clone(), Arc::clone(&flow), credentials);
         if inputs.send(ClientInput::Opened { connection, client }).await.is_err() {
             return; // The process ends.
         }
-        tasks.spawn(writer.run(lines));
+        tasks.spawn(writer.run());
         let reader = Reader {
             stream: read_half,
             connection,
             node,
             sequence: 0,
-            outgoing,
+            outlet,
             inputs: inputs.clone(),
             flow: Arc::clone(&flow),
         };
@@ -89,7 +84,7 @@ struct Reader {
     connection: u64,
     node: NodeName,
     sequence: u64,
-    outgoing: mpsc::UnboundedSender<Outgoing>,
+    outlet: Outlet,
     inputs: mpsc::Sender<ClientInput>,
     flow: Arc<Flow>,
 }
@@ -155,7 +150,8 @@ impl Reader {
         let is_nameless = call.id.is_none();
         self.flow.outstanding.fetch_add(1, Ordering::Relaxed);
         self.flow.nameless.fetch_add(usize::from(is_nameless), Ordering::Relaxed);
-        if self.inputs.send(ClientInput::Request { id, call }).await.is_err() {
+        let bytes = line.len();
+        if self.inputs.send(ClientInput::Request { id, call, bytes }).await.is_err() {
             return Next::Close;
         }
         if is_nameless {
@@ -177,7 +173,7 @@ impl Reader {
     }
 
     fn header(&self) -> Header {
-        Header { node: self.node.clone(), mode: None, revision: None, served: None }
+        Header::of(self.node.clone())
     }
 
     fn refuse(&self, failure: Failure) {
@@ -188,7 +184,7 @@ impl Reader {
         self.flow.outstanding.fetch_add(1, Ordering::Relaxed);
         let Outgoing::Reply(id, ..) = &line else { return };
         self.flow.nameless.fetch_add(usize::from(id.is_none()), Ordering::Relaxed);
-        let _ = self.outgoing.send(line);
+        self.outlet.push(line);
     }
 
     /// The client has sent all it will: what is outstanding is answered, then the connection
@@ -210,78 +206,5 @@ impl Reader {
     async fn close(&self) {
         let is_written = |flow: &Flow| flow.outstanding.load(Ordering::Relaxed) == 0;
         let _ = tokio::time::timeout(HANGUP_POLL, self.until(is_written)).await;
-    }
-}
-
-struct Writer {
-    stream: OwnedWriteHalf,
-    flow: Arc<Flow>,
-    credentials: Option<PeerCredentials>,
-}
-
-/// What is in the buffer: requests that are answered by it, and lines of watches.
-#[derive(Default)]
-struct Written {
-    requests: usize,
-    nameless: usize,
-    watch_lines: usize,
-    watch_bytes: usize,
-}
-
-impl Writer {
-    /// Writes until the driver drops its end, or the client goes.
-    async fn run(mut self, mut lines: mpsc::UnboundedReceiver<Outgoing>) {
-        let mut buffer = Vec::with_capacity(READ_BYTES);
-        while let Some(line) = lines.recv().await {
-            let mut written = Written::default();
-            self.append(line, &mut buffer, &mut written);
-            while buffer.len() < WRITE_BYTES {
-                let Ok(line) = lines.try_recv() else { break };
-                self.append(line, &mut buffer, &mut written);
-            }
-            if self.stream.write_all(&buffer).await.is_err() {
-                self.flow.broken.cancel();
-                return;
-            }
-            buffer.clear();
-            buffer.shrink_to(BUFFER_BYTES_KEPT);
-            self.count(&written);
-        }
-        let _ = self.stream.shutdown().await;
-    }
-
-    fn append(&self, line: Outgoing, buffer: &mut Vec<u8>, written: &mut Written) {
-        match line {
-            Outgoing::Reply(id, header, mut outcome) => {
-                if !matches!(outcome, Ok(Reply::Watch(_))) {
-                    written.requests += 1;
-                    written.nameless += usize::from(id.is_none());
-                }
-                if let Ok(Reply::Hello(hello)) = &mut outcome {
-                    hello.peer = self.credentials;
-                }
-                serde_json::to_writer(&mut *buffer, &ReplyLine::new(id, header, outcome))
-            }
-            Outgoing::Watch(line, bytes) => {
-                if let WatchLine::End { id, .. } = &line {
-                    written.requests += 1;
-                    written.nameless += usize::from(id.is_none());
-                }
-                written.watch_lines += 1;
-                written.watch_bytes += bytes;
-                serde_json::to_writer(&mut *buffer, &line)
-            }
-        }
-        .expect("strings and numbers serialize, and memory takes them");
-        buffer.push(b'\n');
-    }
-
-    fn count(&self, written: &Written) {
-        let flow = &self.flow;
-        flow.outstanding.fetch_sub(written.requests, Ordering::Relaxed);
-        flow.nameless.fetch_sub(written.nameless, Ordering::Relaxed);
-        flow.watch_lines.fetch_sub(written.watch_lines, Ordering::Relaxed);
-        flow.watch_bytes.fetch_sub(written.watch_bytes, Ordering::Relaxed);
-        flow.written.notify_one();
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!  listener ──▶ connection.rs: reader ── lines ──▶ ClientInput ──▶ driver
-//!                              writer ◀─ Outgoing ◀───────────────── Clients
+//!                   outlet.rs: socket ◀── Lines ◀──────────────────── Clients
 //! ```
 
 pub(crate) mod clients;
 mod connection;
+mod outlet;
 pub(crate) mod socket;
 
 use std::io;
@@ -40,10 +41,20 @@ const DESCRIPTORS_RESERVED: u64 = 128;
 pub(crate) enum ClientInput {
     /// One has connected.
     Opened { connection: u64, client: Client },
-    /// It asks.
-    Request { id: RequestId, call: Call },
+    /// It asks, in a line of so many bytes.
+    Request { id: RequestId, call: Call, bytes: usize },
     /// It has gone.
     Closed { connection: u64 },
+}
+
+impl ClientInput {
+    /// What it took of a connection.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Request { bytes, .. } => *bytes,
+            Self::Opened { .. } | Self::Closed { .. } => 0,
+        }
+    }
 }
 
 /// The listener's side of the control socket.
@@ -104,7 +115,7 @@ pub(crate) fn clients_max(descriptors: u64) -> usize {
 
 /// The line for a client that is heard no further.
 fn refusal(node: NodeName, failure: Failure) -> Vec<u8> {
-    let header = Header { node, mode: None, revision: None, served: None };
+    let header = Header::of(node);
     let line = ReplyLine::<Reply>::new(None, header, Err(failure));
     let mut bytes = serde_json::to_vec(&line).expect("strings and numbers serialize");
     bytes.push(b'\n');

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::peer::hello::Hello;
+use bytes::BytesMut;
+use common::peer::hello::{Hello, Purpose};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::peers::dial::DialEvent;
 use crate::peers::handshake::{self, HandshakeError};
-use crate::peers::{Shared, link};
+use crate::peers::{Shared, View, link, snapshot};
 
 /// Connections that have not introduced themselves yet. More are ended at once.
 const HANDSHAKES_MAX: usize = 64;
@@ -46,13 +47,23 @@ pub(crate) async fn accept(listener: TcpListener, shared: Shared) {
     }
 }
 
-/// A smaller id has come to stay; a larger one has knocked, and is dialled back.
 async fn receive(mut stream: TcpStream, shared: &Shared) -> Result<(), HandshakeError> {
     let ours = shared.view.borrow().clone();
     let (theirs, rest) = handshake::receive(&mut stream, &ours).await?;
     if shared.faults.is_cut_off(&theirs.name) {
         return Err(HandshakeError::Fault);
     }
+    match theirs.purpose {
+        Purpose::Messages => keep(stream, theirs, rest, &ours, shared).await,
+        // Our hello has told it what it wanted to know.
+        Purpose::Verify => {}
+        Purpose::Snapshot => snapshot::receive(stream, &theirs, rest, &ours, shared)?,
+    }
+    Ok(())
+}
+
+/// A smaller id has come to stay; a larger one has knocked, and is dialled back.
+async fn keep(stream: TcpStream, theirs: Hello, rest: BytesMut, ours: &View, shared: &Shared) {
     if ours.hello.is_dialler_to(theirs.node) {
         let Hello { node, incarnation, address, .. } = theirs;
         let knocked = DialEvent::Knocked { node, incarnation, address };
@@ -60,7 +71,6 @@ async fn receive(mut stream: TcpStream, shared: &Shared) -> Result<(), Handshake
     } else {
         link::start(stream, theirs, rest, shared).await;
     }
-    Ok(())
 }
 
 #[derive(Default)]

@@ -1,15 +1,15 @@
-//! Whom this node dials: every member that is not connected, or until it has joined, the
-//! addresses of `--join`.
+//! Whom this node dials: every member that is not connected; and as long as it has not joined or
+//! is connected to nobody, the addresses of `--join`. All members may have other addresses than
+//! before (M8); who answers is told by its id, never by where it does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::identity::{Incarnation, NodeId};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::peers::handshake::{self, HANDSHAKE_TIME_MAX, HandshakeError};
+use crate::peers::handshake::{self, HandshakeError};
 use crate::peers::{Shared, link};
 
 /// The pause after the first failure; each further one doubles it.
@@ -111,14 +111,16 @@ impl Dialler {
     /// Takes over whom the node wants to be connected with.
     fn reconcile(&mut self) {
         let view = self.shared.view.borrow_and_update().clone();
-        let wanted: BTreeMap<Target, String> = if view.hello.cluster.is_none() {
-            self.seeds.iter().map(|seed| (Target::Seed(seed.clone()), seed.clone())).collect()
-        } else {
-            view.members
-                .into_iter()
-                .map(|(id, member)| (Target::Member(id), member.address))
-                .collect()
-        };
+        let has_joined = view.hello.cluster.is_some();
+        let is_lonely = self.linked.is_empty() && !view.members.is_empty();
+        let mut wanted: BTreeMap<Target, String> = BTreeMap::new();
+        if has_joined {
+            let members = view.members.into_iter();
+            wanted.extend(members.map(|(id, member)| (Target::Member(id), member.address)));
+        }
+        if view.seeks_cluster || is_lonely {
+            wanted.extend(self.seeds.iter().map(|seed| (Target::Seed(seed.clone()), seed.clone())));
+        }
         self.targets.retain(|target, state| {
             state.is_wanted = wanted.contains_key(target);
             state.is_wanted || state.phase == Phase::Trying
@@ -126,9 +128,12 @@ impl Dialler {
         for (target, address) in wanted {
             let linked = &self.linked;
             let is_linked = |id| linked.contains_key(id);
+            let now = Instant::now();
             let phase = match &target {
-                Target::Member(id) if is_linked(id) => Phase::Linked(Instant::now()),
-                Target::Member(_) | Target::Seed(_) => Phase::Waiting(Instant::now()),
+                Target::Member(id) if is_linked(id) => Phase::Linked(now),
+                // The members' own addresses come first.
+                Target::Seed(_) if has_joined => Phase::Waiting(now + PAUSE_MAX),
+                Target::Member(_) | Target::Seed(_) => Phase::Waiting(now),
             };
             let fresh = || State::new(address.clone(), phase);
             let state = self.targets.entry(target).or_insert_with(fresh);
@@ -143,16 +148,24 @@ impl Dialler {
     fn on_event(&mut self, event: DialEvent) {
         match event {
             DialEvent::Linked(peer, incarnation) => {
+                let was_lonely = self.linked.is_empty();
                 self.linked.insert(peer, incarnation);
+                self.shared.troubles.clear(peer);
                 // One that has just come by dialling this node is not among the targets yet.
                 if let Some(state) = self.targets.get_mut(&Target::Member(peer)) {
                     state.phase = Phase::Linked(Instant::now());
+                }
+                if was_lonely {
+                    self.reconcile();
                 }
             }
             DialEvent::Unlinked(peer) => {
                 self.linked.remove(&peer);
                 if let Some(state) = self.targets.get_mut(&Target::Member(peer)) {
                     state.on_unlinked();
+                }
+                if self.linked.is_empty() {
+                    self.reconcile();
                 }
             }
             DialEvent::Knocked { node, incarnation, address } => {
@@ -162,6 +175,12 @@ impl Dialler {
                 let Some(state) = self.targets.get_mut(&target) else { return };
                 let has_failed = outcome.is_err();
                 state.on_tried(&target, outcome);
+                if let Target::Member(peer) = &target
+                    && has_failed
+                    && !self.linked.contains_key(peer)
+                {
+                    self.shared.troubles.set(*peer, state.trouble.clone());
+                }
                 if has_failed && !state.is_wanted {
                     self.targets.remove(&target);
                 }
@@ -259,19 +278,17 @@ impl State {
 
 /// Connects and introduces this node. The smaller id stays; the larger one has knocked.
 async fn attempt(target: &Target, address: &str, shared: &Shared) -> Result<(), HandshakeError> {
-    let connecting = tokio::time::timeout(HANDSHAKE_TIME_MAX, TcpStream::connect(address)).await;
-    let mut stream = connecting.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?;
     let ours = shared.view.borrow().clone();
-    let (theirs, rest) = handshake::introduce(&mut stream, &ours).await?;
-    if let Target::Member(node) = target
-        && *node != theirs.node
-    {
-        return Err(HandshakeError::Another(format!("{} ({})", theirs.name, theirs.node)));
+    let (stream, theirs, rest) = handshake::dial(address, &ours).await?;
+    if let Target::Member(node) = target {
+        handshake::expect(&theirs, *node)?;
     }
     if shared.faults.is_cut_off(&theirs.name) {
         return Err(HandshakeError::Fault);
     }
-    if ours.hello.is_dialler_to(theirs.node) {
+    // A second link would end the first, and lose what is on it.
+    let is_linked = matches!(target, Target::Seed(_)) && ours.is_connected(theirs.node);
+    if ours.hello.is_dialler_to(theirs.node) && !is_linked {
         link::start(stream, theirs, rest, shared).await;
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use common::identity::NodeId;
 use common::peer::frame::{self, FrameError, Kind};
 use common::peer::hello::{HELLO_BYTES_MAX, Hello, HelloError, Refused};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,12 +13,12 @@ use tokio::net::TcpStream;
 use crate::peers::View;
 
 /// Whoever has not introduced himself in this time is no peer.
-pub(super) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(2);
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
-    #[error(transparent)]
+    #[error("{}", in_words(.0))]
     Io(#[from] io::Error),
     #[error("it sent {0}")]
     Frame(#[from] FrameError),
@@ -33,18 +34,37 @@ pub(crate) enum HandshakeError {
     Another(String),
     #[error("a fault that was set cuts it off")]
     Fault,
+    #[error("it has a snapshot, and is not of this cluster")]
+    Stranger,
+    #[error("it has a snapshot, and another one is on its way")]
+    Busy,
 }
 
-/// Introduces this node to one that it has dialled. Yields that one's hello, and what it has sent
-/// since.
-pub(super) async fn introduce(
-    stream: &mut TcpStream,
+/// Without the number, where the system's own words say no more.
+fn in_words(error: &io::Error) -> String {
+    if error.raw_os_error().is_some() { error.kind().to_string() } else { error.to_string() }
+}
+
+/// Dials, and introduces this node. Yields the other one's hello, and what it has sent since.
+pub(super) async fn dial(
+    address: &str,
     ours: &View,
-) -> Result<(Hello, BytesMut), HandshakeError> {
-    say(stream, &ours.hello).await?;
-    let (theirs, rest) = hear(stream).await?;
+) -> Result<(TcpStream, Hello, BytesMut), HandshakeError> {
+    let connecting = tokio::time::timeout(HANDSHAKE_TIME_MAX, TcpStream::connect(address)).await;
+    let mut stream = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    say(&mut stream, &ours.hello).await?;
+    let (theirs, rest) = hear(&mut stream).await?;
     ours.check(&theirs)?;
-    Ok((theirs, rest))
+    Ok((stream, theirs, rest))
+}
+
+/// Checks that it is `node` that has answered.
+pub(super) fn expect(theirs: &Hello, node: NodeId) -> Result<(), HandshakeError> {
+    if theirs.node == node {
+        Ok(())
+    } else {
+        Err(HandshakeError::Another(format!("{} ({})", theirs.name, theirs.node)))
+    }
 }
 
 /// Lets a node that has dialled introduce itself, and answers it.
@@ -86,7 +106,9 @@ async fn hear_patiently(stream: &mut TcpStream) -> Result<(Hello, BytesMut), Han
                 Kind::Refused => {
                     return Err(HandshakeError::RefusedBy(frame.json::<Refused>()?.reason));
                 }
-                Kind::Message => return Err(FrameError::Kind(frame.kind as u8).into()),
+                Kind::Message | Kind::Received => {
+                    return Err(FrameError::Kind(frame.kind as u8).into());
+                }
             };
             buffer.advance(length);
             return Ok((hello, buffer));

@@ -1,5 +1,10 @@
 //! One TCP connection to a peer, after the handshake.
+//!
+//! What fits into the socket is written by the driver itself: a task that had to wake up for it
+//! would do so behind the sync that the driver begins next. The rest goes through a queue, whose
+//! writer waits for the socket.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,7 +14,7 @@ use common::identity::{NodeId, NodeName};
 use common::node::Message;
 use common::peer::frame::{self, FRAME_BYTES_MAX, FrameError, Kind};
 use common::peer::hello::Hello;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc};
@@ -31,7 +36,9 @@ pub(crate) struct Link {
     pub(crate) name: NodeName,
     /// No two links of a process have the same.
     pub(crate) serial: u64,
+    stream: Arc<OwnedWriteHalf>,
     queue: mpsc::UnboundedSender<Piece>,
+    /// In the queue, and in its writer's hands.
     queued_bytes: Arc<AtomicUsize>,
     guard: Option<DropGuard>,
 }
@@ -44,7 +51,16 @@ struct Piece {
 }
 
 impl Link {
-    pub(crate) fn send(&self, bytes: Bytes, delay: Duration) {
+    /// Writes as much as the socket takes, unless something has to leave before it.
+    pub(crate) fn send(&self, mut bytes: Bytes, delay: Duration) {
+        if delay.is_zero() && self.queued_bytes() == 0 {
+            // One that is broken, or not ready, is the queue's writer's to find out.
+            let sent = self.stream.try_write(&bytes).unwrap_or(0);
+            bytes.advance(sent);
+            if bytes.is_empty() {
+                return;
+            }
+        }
         self.queued_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         let due = (!delay.is_zero()).then(|| Instant::now() + delay);
         // A writer that is gone has told the driver so; the news is on its way.
@@ -72,9 +88,11 @@ pub(crate) async fn start(stream: TcpStream, hello: Hello, rest: BytesMut, share
     let (queue, pieces) = mpsc::unbounded_channel();
     let queued_bytes = Arc::new(AtomicUsize::new(0));
     let (read_half, write_half) = stream.into_split();
+    let write_half = Arc::new(write_half);
     let link = Link {
         name: name.clone(),
         serial,
+        stream: Arc::clone(&write_half),
         queue,
         queued_bytes: Arc::clone(&queued_bytes),
         guard: Some(cancelled.clone().drop_guard()),
@@ -104,28 +122,41 @@ pub(crate) async fn start(stream: TcpStream, hello: Hello, rest: BytesMut, share
 }
 
 struct Writer {
-    stream: OwnedWriteHalf,
+    /// Shut down when the link and this are gone.
+    stream: Arc<OwnedWriteHalf>,
     queued_bytes: Arc<AtomicUsize>,
     drained: Arc<Notify>,
 }
 
 impl Writer {
     /// Ends when the link is dropped and all is sent, or the connection breaks.
-    async fn run(mut self, mut pieces: mpsc::UnboundedReceiver<Piece>) {
+    async fn run(self, mut pieces: mpsc::UnboundedReceiver<Piece>) {
         while let Some(piece) = pieces.recv().await {
             if let Some(due) = piece.due {
                 tokio::time::sleep_until(due).await;
             }
-            let sent = self.stream.write_all(&piece.bytes).await;
-            let before = self.queued_bytes.fetch_sub(piece.bytes.len(), Ordering::Relaxed);
-            if before > QUEUED_BYTES_LOW && before - piece.bytes.len() <= QUEUED_BYTES_LOW {
+            let length = piece.bytes.len();
+            let sent = self.write_all(piece.bytes).await;
+            let before = self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
+            if before > QUEUED_BYTES_LOW && before - length <= QUEUED_BYTES_LOW {
                 self.drained.notify_one();
             }
             if sent.is_err() {
                 return; // The reader sees it too, and tells.
             }
         }
-        let _ = self.stream.shutdown().await;
+    }
+
+    async fn write_all(&self, mut bytes: Bytes) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.writable().await?;
+            match self.stream.try_write(&bytes) {
+                Ok(sent) => bytes.advance(sent),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -141,6 +172,7 @@ impl Reader {
     /// Ends when the connection does, or the driver.
     async fn run(mut self, mut buffer: BytesMut, inputs: &mpsc::Sender<PeerInput>) {
         loop {
+            let before = buffer.len();
             let messages = match take_messages(&mut buffer) {
                 Ok(messages) => messages,
                 Err(error) => {
@@ -150,8 +182,8 @@ impl Reader {
             };
             if !messages.is_empty() {
                 let messages = self.suffer(messages).await;
-                let (from, serial) = (self.from, self.serial);
-                let input = PeerInput::Messages { from, serial, messages };
+                let (from, serial, bytes) = (self.from, self.serial, before - buffer.len());
+                let input = PeerInput::Messages { from, serial, messages, bytes };
                 if inputs.send(input).await.is_err() {
                     return;
                 }
@@ -192,7 +224,9 @@ fn take_messages(buffer: &mut BytesMut) -> Result<Vec<Message>, FrameError> {
     while let Some(frame) = frame::decode(&buffer[taken..], FRAME_BYTES_MAX)? {
         match frame.kind {
             Kind::Message => messages.push(frame.message()?),
-            Kind::Hello | Kind::Refused => return Err(FrameError::Kind(frame.kind as u8)),
+            Kind::Hello | Kind::Refused | Kind::Received => {
+                return Err(FrameError::Kind(frame.kind as u8));
+            }
         }
         taken += frame.length;
     }

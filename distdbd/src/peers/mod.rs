@@ -3,29 +3,35 @@
 //! ```text
 //!  dial.rs ──┐ handshake.rs                 ┌─▶ reader ──▶ PeerInput ──▶ driver
 //!            ├──────────────▶ link.rs (TCP) ┤
-//!  accept.rs ┘                              └─◀ writer ◀── Bytes ◀────── Peers::send
+//!  accept.rs ┘                              └─◀ socket ◀── Bytes ◀────── Peers::send
 //! ```
+//!
+//! [`verify`] and [`snapshot`] make connections of their own, beside the links.
 
 pub(crate) mod accept;
 pub(crate) mod dial;
 mod handshake;
 pub(crate) mod link;
+pub(crate) mod snapshot;
+pub(crate) mod verify;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use common::identity::{NodeId, NodeName};
 use common::node::Message;
 use common::peer::frame;
-use common::peer::hello::{Hello, HelloError};
+use common::peer::hello::{Hello, HelloError, Purpose};
 use common::protocol::{Envelope, Recipients};
-use tokio::sync::{Notify, mpsc, watch};
+use common::raft::snapshot::Snapshot;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::fault::{Faults, Way};
 use crate::peers::dial::DialEvent;
 use crate::peers::link::Link;
+use crate::upkeep::Files;
 
 /// Above this many bytes on their way to one peer, clients are not read: better they wait than
 /// that the peer loses writes. A peer that takes nothing is cut off after an election timeout.
@@ -39,10 +45,30 @@ const INPUTS_MAX: usize = 64;
 pub(crate) enum PeerInput {
     /// A peer has passed the handshake.
     Up { hello: Box<Hello>, link: Link },
-    /// It has sent messages.
-    Messages { from: NodeId, serial: u64, messages: Vec<Message> },
+    /// It has sent messages, in so many bytes.
+    Messages { from: NodeId, serial: u64, messages: Vec<Message>, bytes: usize },
     /// Its connection has ended.
     Down { from: NodeId, serial: u64 },
+    /// Whether a node answers at its address, or why not.
+    Verified { node: NodeId, outcome: Result<(), String> },
+    /// A snapshot has arrived at a peer, up to this index of the log; or it has not.
+    SnapshotSent { to: NodeId, index: Option<u64> },
+    /// A peer's snapshot has arrived, and is on the disk.
+    SnapshotReceived(Box<Snapshot>),
+}
+
+impl PeerInput {
+    /// What it took of a connection.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Messages { bytes, .. } => *bytes,
+            Self::Up { .. }
+            | Self::Down { .. }
+            | Self::Verified { .. }
+            | Self::SnapshotSent { .. }
+            | Self::SnapshotReceived(_) => 0,
+        }
+    }
 }
 
 /// What the tasks around the links must know of the node; published anew when it changes.
@@ -52,6 +78,8 @@ pub(crate) struct View {
     pub(crate) hello: Hello,
     /// Whom to be connected with.
     pub(crate) members: BTreeMap<NodeId, MemberView>,
+    /// Whether the addresses of `--join` are dialled as well.
+    pub(crate) seeks_cluster: bool,
 }
 
 /// What these tasks must know of another member.
@@ -63,6 +91,22 @@ pub(crate) struct MemberView {
 }
 
 impl View {
+    /// Before the node has told of others.
+    pub(crate) fn alone(hello: Hello) -> Self {
+        Self { hello, members: BTreeMap::new(), seeks_cluster: true }
+    }
+
+    /// The same, but for another purpose.
+    pub(crate) fn with_purpose(&self, purpose: Purpose) -> Self {
+        let hello = Hello { purpose, ..self.hello.clone() };
+        Self { hello, ..self.clone() }
+    }
+
+    /// Whether this member is connected.
+    pub(crate) fn is_connected(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(|member| member.is_connected)
+    }
+
     /// Whether this node talks to one that says `theirs`.
     pub(crate) fn check(&self, theirs: &Hello) -> Result<(), HelloError> {
         self.hello.check(theirs)?;
@@ -74,6 +118,30 @@ impl View {
     }
 }
 
+/// Why members are not connected.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Troubles {
+    by_member: Arc<Mutex<BTreeMap<NodeId, String>>>,
+}
+
+impl Troubles {
+    pub(crate) fn set(&self, member: NodeId, trouble: String) {
+        self.lock().insert(member, trouble);
+    }
+
+    pub(crate) fn clear(&self, member: NodeId) {
+        self.lock().remove(&member);
+    }
+
+    pub(crate) fn of(&self, member: NodeId) -> Option<String> {
+        self.lock().get(&member).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
+        self.by_member.lock().expect("no holder panics")
+    }
+}
+
 /// What the tasks around the links share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
@@ -81,6 +149,10 @@ pub(crate) struct Shared {
     pub(crate) inputs: mpsc::Sender<PeerInput>,
     pub(crate) dial: mpsc::UnboundedSender<DialEvent>,
     pub(crate) faults: Faults,
+    pub(crate) troubles: Troubles,
+    pub(crate) files: Files,
+    /// For whoever sends one.
+    pub(crate) receiving: Arc<Semaphore>,
     /// Told when a link has room again.
     pub(crate) drained: Arc<Notify>,
     pub(crate) writers: TaskTracker,
@@ -90,11 +162,22 @@ impl Shared {
     pub(crate) fn new(
         view: watch::Receiver<View>,
         faults: Faults,
+        files: Files,
     ) -> (Self, mpsc::Receiver<PeerInput>, mpsc::UnboundedReceiver<DialEvent>) {
         let (inputs, inputs_receiver) = mpsc::channel(INPUTS_MAX);
         let (dial, dial_receiver) = mpsc::unbounded_channel();
-        let (drained, writers) = (Arc::default(), TaskTracker::new());
-        (Self { view, inputs, dial, faults, drained, writers }, inputs_receiver, dial_receiver)
+        let shared = Self {
+            view,
+            inputs,
+            dial,
+            faults,
+            troubles: Troubles::default(),
+            files,
+            receiving: snapshot::receiving(),
+            drained: Arc::default(),
+            writers: TaskTracker::new(),
+        };
+        (shared, inputs_receiver, dial_receiver)
     }
 }
 
@@ -108,6 +191,11 @@ pub(crate) struct Peers {
 impl Peers {
     pub(crate) fn new(shared: Shared) -> Self {
         Self { links: BTreeMap::new(), shared }
+    }
+
+    /// What the tasks around the links share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Takes a link. Tells whether the peer had one, which has ended: it has connected anew.

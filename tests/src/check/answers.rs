@@ -78,8 +78,10 @@ impl AnsweredOnce {
                     self.abandoned.insert(request);
                 }
             }
-            Input::Start | Input::Tick | Input::Stop => {}
+            Input::Start | Input::Tick | Input::Stop | Input::Retire | Input::DiskFull(_) => {}
             Input::PeerUp(_) | Input::PeerDown(_) | Input::Message { .. } => {}
+            Input::SnapshotWritten(_) | Input::SnapshotReceived(_) => {}
+            Input::SnapshotSent { .. } | Input::Verified { .. } => {}
         }
     }
 }

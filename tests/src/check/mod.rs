@@ -17,6 +17,7 @@ pub mod linearizability;
 mod monotone;
 mod own_write;
 mod peers;
+pub mod raft;
 mod readiness;
 mod recipients;
 mod resurrection;

@@ -53,7 +53,8 @@ fn is_about_keys(answer: &Answer) -> bool {
         Reply::Put(_) | Reply::Get(_) | Reply::Delete(_) | Reply::List(_) => true,
         Reply::Watch(_) | Reply::Wait(_) | Reply::Sync(_) => true,
         Reply::Hello(_) | Reply::Cancel(_) | Reply::Status(_) | Reply::Members(_) => false,
-        Reply::Check(_) | Reply::Fault(_) => false,
+        Reply::Check(_) | Reply::Fault(_) | Reply::Explain(_) | Reply::Modes(_) => false,
+        Reply::MemberChanged(_) | Reply::Transferred(_) => false,
     }
 }
 
@@ -68,7 +69,9 @@ fn is_unready(answer: &Answer) -> bool {
 
 fn gives_state(batch: &Batch<'_>) -> bool {
     batch.outbox.messages.iter().any(|envelope| {
-        let Message::Broadcast(message) = &envelope.message;
-        matches!(message, message::Message::SyncChunk(_) | message::Message::Write { .. })
+        matches!(
+            &envelope.message,
+            Message::Broadcast(message::Message::SyncChunk(_) | message::Message::Write { .. })
+        )
     })
 }

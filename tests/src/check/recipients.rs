@@ -27,7 +27,7 @@ impl Check for Recipients {
         let connected = self.peers.follow(batch);
         let mut sent_to = BTreeMap::new();
         for envelope in &batch.outbox.messages {
-            let Message::Broadcast(message) = &envelope.message;
+            let Message::Broadcast(message) = &envelope.message else { continue };
             let message::Message::Write { number, write } = message else {
                 continue;
             };
@@ -57,8 +57,8 @@ impl Check for Recipients {
                 continue;
             };
             let sent = sent_to.get(&put.revision).map_or(0, |(_, count)| *count);
-            if put.sent_to != sent {
-                return Err(format!("sent to {sent}, and told {}", put.sent_to));
+            if put.sent_to != Some(sent) {
+                return Err(format!("sent to {sent}, and told {:?}", put.sent_to));
             }
         }
         Ok(())

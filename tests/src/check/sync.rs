@@ -63,7 +63,7 @@ impl SyncComplete {
     /// asker may have taken the one before.
     fn note_first_chunks(&mut self, batch: &Batch<'_>) {
         for envelope in &batch.outbox.messages {
-            let Message::Broadcast(message) = &envelope.message;
+            let Message::Broadcast(message) = &envelope.message else { continue };
             let message::Message::SyncChunk(chunk) = message else {
                 continue;
             };

@@ -21,7 +21,7 @@ pub(super) struct Versions {
 impl Check for Versions {
     fn on_batch(&mut self, batch: &Batch<'_>) -> Result<(), String> {
         for envelope in &batch.outbox.messages {
-            let Message::Broadcast(message) = &envelope.message;
+            let Message::Broadcast(message) = &envelope.message else { continue };
             if let message::Message::Write { write, .. } = message {
                 self.meet(write.clone())?;
             }

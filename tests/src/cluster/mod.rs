@@ -5,24 +5,27 @@
 //! they logged last.
 
 pub mod client;
+mod daemon;
+pub mod links;
+pub mod load;
+pub mod mount;
 pub mod recorder;
+pub mod voters;
 pub mod workload;
+pub mod writer;
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::control::condition::Condition;
-use common::control::reply::Faults;
-use common::control::request::{Direction, Fault, FaultKind, Request};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use common::modes::Mode;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::cluster::client::Client;
+use crate::cluster::daemon::Daemon;
 
 /// Whatever is waited for comes sooner than this, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,141 +39,142 @@ const LOG_LINES: usize = 30;
 /// Daemons of one cluster, by number from 0 on.
 #[derive(Debug)]
 pub struct LocalCluster {
-    dir: TempDir,
-    daemons: Vec<Daemon>,
-}
-
-/// One node: a process while it runs.
-#[derive(Debug)]
-struct Daemon {
-    name: String,
+    /// What each node is told beyond who it is.
     flags: Vec<String>,
-    process: Option<Child>,
+    daemons: Vec<Daemon>,
+    /// Goes last: what the daemons keep is in it.
+    dir: TempDir,
 }
 
 impl LocalCluster {
-    /// A cluster of `count` nodes that are all up.
-    pub fn start(count: usize) -> Self {
-        let mut cluster = Self::empty();
+    /// A cluster of `count` nodes that are all up; in raft mode all of them vote.
+    pub fn start(count: usize, mode: Mode) -> Self {
+        Self::start_with(count, mode, &[])
+    }
+
+    /// The same, of nodes that are told more.
+    pub fn start_with(count: usize, mode: Mode, flags: &[&str]) -> Self {
+        let mut cluster = Self::empty(mode, flags);
         for _ in 0..count {
             cluster.add();
         }
-        for node in 0..count {
-            cluster.wait(node, Condition::Members(count));
+        cluster.wait_formed();
+        if mode == Mode::Raft {
+            cluster.wait_voters(count);
         }
         cluster
     }
 
     /// A cluster without nodes.
-    pub fn empty() -> Self {
+    pub fn empty(mode: Mode, flags: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("distdb-").tempdir_in("/tmp");
-        Self { dir: dir.expect("/tmp takes a directory"), daemons: Vec::new() }
+        let dir = dir.expect("/tmp takes a directory");
+        let flags = owned(&[&["--mode", mode.as_str()], flags].concat());
+        Self { flags, daemons: Vec::new(), dir }
     }
 
-    /// Starts another node: the first founds the cluster, the others join through the first.
+    /// Starts another node: the first founds the cluster, the others join through the first that
+    /// runs.
     pub fn add(&mut self) -> usize {
-        let flags = match self.daemons.first() {
-            None => vec!["--bootstrap".to_owned()],
-            Some(_) => vec!["--join".to_owned(), self.address(0)],
-        };
-        self.add_with(flags)
+        self.add_with(&[])
     }
 
-    /// Starts another node with flags of its own.
-    pub fn add_with(&mut self, flags: Vec<String>) -> usize {
+    /// The same, of a node that is told more.
+    pub fn add_with(&mut self, flags: &[&str]) -> usize {
+        let data_dir = self.dir.path().join(format!("node{}", self.daemons.len() + 1));
+        self.add_at(data_dir, flags)
+    }
+
+    /// The same, of a node that keeps its files in a place of its own: on another file system, say.
+    pub fn add_at(&mut self, data_dir: PathBuf, flags: &[&str]) -> usize {
         let node = self.daemons.len();
-        let name = format!("node{}", node + 1);
-        self.daemons.push(Daemon { name, flags, process: None });
+        let founding = match self.running().next() {
+            None => vec!["--bootstrap".to_owned()],
+            Some(other) => vec!["--join".to_owned(), self.address(other)],
+        };
+        self.daemons.push(Daemon {
+            name: format!("node{}", node + 1),
+            dir: self.dir.path().to_owned(),
+            data_dir,
+            flags: [self.flags.clone(), founding, owned(flags)].concat(),
+            process: None,
+            is_paused: false,
+        });
         self.restart(node);
         node
     }
 
     /// Starts a node that does not run, and waits until its socket answers.
     pub fn restart(&mut self, node: usize) {
-        let mut command = self.command(node);
-        let process = command.spawn().expect("distdbd starts");
-        assert!(self.daemons[node].process.replace(process).is_none(), "it runs already");
-        let socket = self.socket(node);
-        eventually("its socket answers", || Client::connect(&socket).is_ok());
+        self.launch(node);
+        self.daemons[node].wait_answering();
+    }
+
+    /// Starts a node that does not run, and may end at once.
+    pub fn launch(&mut self, node: usize) {
+        self.daemons[node].launch();
+    }
+
+    /// Starts all that do not run.
+    pub fn restart_all(&mut self) {
+        let has_ended = |daemon: &&mut Daemon| daemon.process.is_none();
+        let mut ended: Vec<_> = self.daemons.iter_mut().filter(has_ended).collect();
+        for daemon in &mut ended {
+            daemon.launch();
+        }
+        for daemon in ended {
+            daemon.wait_answering();
+        }
     }
 
     /// What starts a node, for tests that want to start it otherwise.
     pub fn command(&self, node: usize) -> Command {
-        let daemon = &self.daemons[node];
-        let log = File::options().create(true).append(true).open(self.log(node));
-        let mut command = Command::new(daemon_binary());
-        command
-            .args(["--node", &daemon.name, "--listen", "127.0.0.1:0", "--enable-faults"])
-            .arg("--runtime-dir")
-            .arg(self.dir.path().join("run"))
-            .arg("--data-dir")
-            .arg(self.data_dir(node))
-            .args(&daemon.flags)
-            .stdin(Stdio::null())
-            .stderr(log.expect("its directory is there"));
-        command
+        self.daemons[node].command()
     }
 
     /// `kill -9`.
     pub fn kill(&mut self, node: usize) {
-        let mut process = self.daemons[node].process.take().expect("it runs");
-        process.kill().expect("it runs");
-        process.wait().expect("it was killed");
+        self.daemons[node].signal(Signal::SIGKILL);
+        self.ended(node);
+    }
+
+    /// `kill -9` of all that run, at once.
+    pub fn kill_all(&mut self) {
+        let nodes: Vec<_> = self.running().collect();
+        for node in &nodes {
+            self.daemons[*node].signal(Signal::SIGKILL);
+        }
+        for node in nodes {
+            self.ended(node);
+        }
     }
 
     /// SIGTERM. Tells how it ended.
     pub fn terminate(&mut self, node: usize) -> ExitStatus {
-        self.signal(node, Signal::SIGTERM);
-        self.daemons[node].process.take().expect("it runs").wait().expect("it ends")
+        self.daemons[node].signal(Signal::SIGTERM);
+        self.ended(node)
+    }
+
+    /// Waits until a node has ended, and tells how.
+    pub fn ended(&mut self, node: usize) -> ExitStatus {
+        self.daemons[node].ended()
     }
 
     /// SIGSTOP: the process is there, and does nothing.
-    pub fn pause(&self, node: usize) {
-        self.signal(node, Signal::SIGSTOP);
+    pub fn pause(&mut self, node: usize) {
+        self.daemons[node].signal(Signal::SIGSTOP);
+        self.daemons[node].is_paused = true;
     }
 
     /// SIGCONT.
-    pub fn resume(&self, node: usize) {
-        self.signal(node, Signal::SIGCONT);
-    }
-
-    fn signal(&self, node: usize, signal: Signal) {
-        let pid = i32::try_from(self.pid(node)).expect("a pid");
-        kill(Pid::from_raw(pid), signal).expect("it runs");
+    pub fn resume(&mut self, node: usize) {
+        self.daemons[node].signal(Signal::SIGCONT);
+        self.daemons[node].is_paused = false;
     }
 
     /// The process of a node that runs.
     pub fn pid(&self, node: usize) -> u32 {
-        self.daemons[node].process.as_ref().expect("it runs").id()
-    }
-
-    /// Makes frames of a node's own links fail.
-    pub fn fault(&self, node: usize, kind: FaultKind, peers: &[usize]) {
-        let peers = peers.iter().map(|peer| self.daemons[*peer].name.clone()).collect();
-        let fault = Fault { kind, peers, direction: Direction::Both };
-        let set: Result<Faults, _> = self.client(node).ask(Request::Fault(Some(fault)));
-        set.expect("faults are enabled");
-    }
-
-    /// Cuts the link between two nodes, and waits until both have noticed.
-    pub fn partition(&self, one: usize, other: usize) {
-        self.fault(one, FaultKind::Partition, &[other]);
-        for (node, peer) in [(one, other), (other, one)] {
-            let name = &self.daemons[peer].name;
-            eventually("the link is down", || {
-                let status = self.client(node).status();
-                let peer = status.peers.iter().find(|peer| peer.name.as_str() == name);
-                peer.is_some_and(|peer| peer.state.as_str() == "down")
-            });
-        }
-    }
-
-    /// Ends all faults, and waits until all running nodes are connected.
-    pub fn heal(&self) {
-        for node in self.running() {
-            self.fault(node, FaultKind::Heal, &[]);
-        }
-        self.wait_formed();
+        self.daemons[node].pid()
     }
 
     /// Waits until all running nodes see each other up.
@@ -184,7 +188,7 @@ impl LocalCluster {
     /// Waits until something is so on a node.
     pub fn wait(&self, node: usize, condition: Condition) {
         let waited = self.client(node).wait(condition, PATIENCE);
-        waited.unwrap_or_else(|failure| panic!("{}: {failure}", self.daemons[node].name));
+        waited.unwrap_or_else(|failure| panic!("{}: {failure}", self.name(node)));
     }
 
     /// Waits until all running nodes hold the same state.
@@ -197,9 +201,16 @@ impl LocalCluster {
         });
     }
 
-    fn running(&self) -> impl Iterator<Item = usize> {
+    /// The nodes that run, and are not paused.
+    pub fn running(&self) -> impl Iterator<Item = usize> {
+        let runs = |daemon: &Daemon| daemon.process.is_some() && !daemon.is_paused;
         let daemons = self.daemons.iter().enumerate();
-        daemons.filter(|(_, daemon)| daemon.process.is_some()).map(|(node, _)| node)
+        daemons.filter(move |(_, daemon)| runs(daemon)).map(|(node, _)| node)
+    }
+
+    /// A node's name.
+    pub fn name(&self, node: usize) -> &str {
+        &self.daemons[node].name
     }
 
     /// A new connection to a node that runs.
@@ -209,52 +220,46 @@ impl LocalCluster {
 
     /// A node's control socket.
     pub fn socket(&self, node: usize) -> PathBuf {
-        self.runtime_dir(node).join("control.sock")
+        self.daemons[node].socket()
+    }
+
+    /// The control sockets of all nodes, of those that do not run too.
+    pub fn sockets(&self) -> Vec<PathBuf> {
+        self.daemons.iter().map(Daemon::socket).collect()
     }
 
     /// Where a node's peers reach it.
     pub fn address(&self, node: usize) -> String {
-        let file = self.runtime_dir(node).join("peer.addr");
-        fs::read_to_string(file).expect("it has started").trim_end().to_owned()
+        self.daemons[node].address()
     }
 
-    /// Where a node keeps who it is.
-    pub fn data_dir(&self, node: usize) -> PathBuf {
-        self.dir.path().join(&self.daemons[node].name)
-    }
-
-    fn runtime_dir(&self, node: usize) -> PathBuf {
-        self.dir.path().join("run").join(&self.daemons[node].name)
-    }
-
-    fn log(&self, node: usize) -> PathBuf {
-        self.dir.path().join(format!("{}.log", self.daemons[node].name))
+    /// Where a node keeps its files.
+    pub fn data_dir(&self, node: usize) -> &Path {
+        &self.daemons[node].data_dir
     }
 
     /// What a node has logged.
     pub fn logged(&self, node: usize) -> String {
-        fs::read_to_string(self.log(node)).unwrap_or_default()
+        self.daemons[node].logged()
     }
 }
 
 impl Drop for LocalCluster {
     #[expect(clippy::print_stderr, reason = "what a test that failed leaves behind")]
     fn drop(&mut self) {
-        for daemon in &mut self.daemons {
-            if let Some(process) = &mut daemon.process {
-                let _ = process.kill();
-                let _ = process.wait();
-            }
-        }
         if thread::panicking() {
-            for node in 0..self.daemons.len() {
-                let log = self.logged(node);
+            for daemon in &self.daemons {
+                let log = daemon.logged();
                 let lines: Vec<_> = log.lines().collect();
                 let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
-                eprintln!("--- the last lines of {}:\n{last}", self.daemons[node].name);
+                eprintln!("--- the last lines of {}:\n{last}", daemon.name);
             }
         }
     }
+}
+
+fn owned(flags: &[&str]) -> Vec<String> {
+    flags.iter().map(|flag| (*flag).to_owned()).collect()
 }
 
 /// Looks until `is_so`, up to [`PATIENCE`].
@@ -264,21 +269,4 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it did not become true that {what}");
         thread::park_timeout(GLANCE);
     }
-}
-
-/// `distdbd` beside this test, built from what is there now.
-pub fn daemon_binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let test = std::env::current_exe().expect("this test's path");
-        let profile_dir = test.parent().and_then(Path::parent).expect("PROFILE/deps/test");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "-p", "distdbd", "--target-dir"]);
-        build.arg(profile_dir.parent().expect("TARGET/PROFILE"));
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        assert!(build.status().expect("cargo runs").success(), "distdbd does not build");
-        profile_dir.join("distdbd")
-    })
 }

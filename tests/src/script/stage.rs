@@ -1,5 +1,7 @@
 //! Where a script plays: hosts, and what is in flight between them.
 
+mod look;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::fmt::Write as _;
@@ -11,18 +13,28 @@ use common::control::request::{Call, Request};
 use common::identity::{ClusterId, NodeId};
 use common::kv::key::Key;
 use common::kv::value::Value;
+use common::modes::Mode;
 use common::node::{Message, Node};
 use common::protocol::{Input, Outbox, Protocol, RequestId};
 use common::time::Time;
 
 use crate::check::{Checks, Network, convergence};
 use crate::describe::Names;
-use crate::host::{Host, Pace};
+use crate::host::{Host, Pace, Setup};
 
 /// The pace of scripts: round numbers.
 const PACE: Pace = Pace {
     heartbeat_interval: Duration::from_millis(100),
     election_timeout: Duration::from_millis(500),
+};
+
+/// How nodes are set up: as broadcast mode needs it.
+const SETUP: Setup = Setup {
+    pace: PACE,
+    mode: Mode::Broadcast,
+    snapshot_every: 1_000,
+    log_kept_bytes: 0,
+    segment_bytes: 4_096,
 };
 
 /// A settled stage settles in no more deliveries than this; else nodes answer each other for ever.
@@ -102,7 +114,7 @@ impl Stage {
     pub(super) fn start(&mut self, name: &str) -> Told {
         let fresh = NodeId(id_of(name)?.0 + 100 * self.wipes);
         let host = self.host(name)?;
-        host.start(fresh);
+        host.start(fresh, fresh.0).map_err(|error| format!("{error:?}"))?;
         let id = host.id();
         self.names.insert(id, name.to_owned());
         self.step(name, vec![Input::Start], Telling::All)
@@ -111,7 +123,7 @@ impl Stage {
     pub(super) fn crash(&mut self, name: &str) -> Told {
         let host = self.host(name)?;
         let id = host.id();
-        host.crash();
+        host.end();
         self.checks.on_crash(id);
         for ((from, to), packets) in &mut self.streams {
             if from == name {
@@ -281,55 +293,14 @@ impl Stage {
         Ok(format!("{keys} keys of {bytes} bytes\n"))
     }
 
-    pub(super) fn store(&mut self, name: &str) -> Told {
-        let store = self.node(name)?.store();
-        let lines = store
-            .entries_after(None)
-            .map(|(key, entry)| format!("{key}={}\n", self.names.entry(entry)));
-        let told: String = lines.collect();
-        Ok(if told.is_empty() { "empty\n".to_owned() } else { told })
-    }
-
-    pub(super) fn members(&mut self, name: &str) -> Told {
-        let own = self.hosts.get(name).map_or(NodeId(0), Host::id);
-        let others = self.node(name)?.other_members();
-        let others = others.map(|member| format!("{} is node {:#x}\n", member.name, member.id.0));
-        Ok(format!("{name} is node {:#x}\n", own.0) + &others.collect::<String>())
-    }
-
-    pub(super) fn compare(&mut self) -> Told {
-        let nodes = self.hosts.iter();
-        let nodes = nodes.filter_map(|(name, host)| Some((name.as_str(), host.node()?)));
-        Ok(match convergence::check(nodes) {
-            Ok(()) => "all stores are equal\n".to_owned(),
-            Err(_) => "the stores differ\n".to_owned(),
-        })
-    }
-
-    pub(super) fn flight(&self) -> String {
-        let mut told = String::new();
-        for ((from, to), packets) in &self.streams {
-            for packet in packets {
-                writeln!(told, "{from} -> {to}: {}", self.packet(packet)).expect("a string");
-            }
-        }
-        told
-    }
-
-    fn packet(&self, packet: &Packet) -> String {
-        match packet {
-            Packet::Message(message) => self.names.message(message),
-            Packet::Close => "the end of the connection".to_owned(),
-        }
-    }
-
     /// One commit of one node, judged and told.
     fn step(&mut self, name: &str, inputs: Vec<Input<Message>>, telling: Telling) -> Told {
         let host = self.hosts.get_mut(name).ok_or("there is no such node")?;
         if host.node().is_none() {
             return Err(format!("{name} is down").into());
         }
-        let outbox = host.run(self.now, inputs.clone())?;
+        let (_, effects) = host.step(self.now, inputs.clone())?;
+        let outbox = host.commit(effects)?;
         let node = host.node().expect("it has just run");
         let judged = self.checks.on_batch(host.id(), &inputs, &outbox, node);
         judged.map_err(|violation| violation.to_string())?;
@@ -376,7 +347,7 @@ impl Stage {
     fn host(&mut self, name: &str) -> Result<&mut Host, Box<dyn Error>> {
         if !self.hosts.contains_key(name) {
             let address = format!("{name}:7101");
-            self.hosts.insert(name.to_owned(), Host::new(name.parse()?, address, PACE));
+            self.hosts.insert(name.to_owned(), Host::new(name.parse()?, address, SETUP));
         }
         Ok(self.hosts.get_mut(name).expect("it is there, or was just put there"))
     }

@@ -3,6 +3,7 @@
 //! The node with the smaller id dials, and keeps the connection. The other one knocks: it dials,
 //! says hello, and is dialled back. See `common::peer`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::identity::NodeId;
@@ -22,20 +23,21 @@ pub(super) struct Dial {
 }
 
 impl World {
-    /// Dials all members that are not connected; without a cluster, whom it was told to join by.
+    /// Dials all members that are not connected; without a cluster or a connection, also whom it was
+    /// told to join by.
     pub(super) fn look_around(&mut self, index: usize) {
         let machine = &self.machines[index];
         let Some(node) = machine.host.node() else {
             return;
         };
-        let targets: Vec<usize> = if machine.is_paused {
-            Vec::new()
-        } else if node.cluster().is_none() {
-            machine.seeds.clone()
-        } else {
+        let mut targets = BTreeSet::new();
+        if !machine.is_paused && machine.has_begun() {
+            if node.cluster().is_none() || machine.connections.is_empty() {
+                targets.extend(machine.seeds.iter().copied());
+            }
             let missing = node.other_members().filter(|m| !machine.connections.contains_key(&m.id));
-            missing.filter_map(|member| machine_at(&member.address)).collect()
-        };
+            targets.extend(missing.filter_map(|member| machine_at(&member.address)));
+        }
         for target in targets {
             self.dial(index, target);
         }
@@ -47,7 +49,7 @@ impl World {
     fn dial(&mut self, from: usize, to: usize) {
         let patience = self.dial_patience();
         let machine = &mut self.machines[from];
-        let Some(node) = machine.host.node() else {
+        let Some(hello) = machine.hello.clone() else {
             return;
         };
         let is_recent = |since| self.now.since(since) < patience;
@@ -55,7 +57,7 @@ impl World {
             return;
         }
         machine.dialling.insert(to, self.now);
-        let (life, hello) = (machine.life, node.hello());
+        let life = machine.life;
         let is_cut = self.network.is_blocked(from, to) || self.network.is_blocked(to, from);
         if !is_cut {
             let delay = self.dice.between(self.profile.delay_max / 4, self.profile.delay_max);
@@ -74,11 +76,11 @@ impl World {
         if self.machines[from].life != life || !self.machines[from].is_up() {
             return;
         }
-        let Some(node) = self.machines[to].awake() else {
+        let Some(ours) = self.machines[to].hello.clone().filter(|_| !self.machines[to].is_paused)
+        else {
             self.machines[from].dialling.remove(&to);
             return;
         };
-        let ours = node.hello();
         if let Err(error) = ours.check(&theirs) {
             self.machines[from].dialling.remove(&to);
             let name = self.machines[to].host.name();
@@ -195,10 +197,9 @@ impl World {
     /// The dialler hears who has accepted.
     fn on_greeted(&mut self, index: usize, theirs: Hello, connection: ConnectionId, by: usize) {
         self.machines[index].dialling.remove(&by);
-        let Some(node) = self.machines[index].host.node() else {
+        let Some(ours) = self.machines[index].hello.clone() else {
             return;
         };
-        let ours = node.hello();
         if ours.check(&theirs).is_ok() && ours.is_dialler_to(theirs.node) {
             self.connect(index, theirs, connection);
         } else {

@@ -20,7 +20,7 @@ impl World {
     /// Ends all faults and all clients, waits until all is well, and looks whether it is.
     pub(super) fn heal_and_judge(&mut self) -> Result<(), Violation> {
         let delivered_all = self.profile.delivers_all();
-        self.end_chaos();
+        self.end_chaos()?;
         self.become_whole()?;
         self.rest()?;
         if delivered_all {
@@ -34,7 +34,7 @@ impl World {
         self.judge_status()
     }
 
-    fn end_chaos(&mut self) {
+    pub(super) fn end_chaos(&mut self) -> Result<(), Violation> {
         self.recorder.note(self.now, format_args!("all faults end"));
         self.is_chaos = false;
         self.profile.loss = 0.0;
@@ -42,12 +42,25 @@ impl World {
         self.profile.fifo = true;
         self.profile.delay_max = self.profile.pace.heartbeat_interval / 10;
         self.profile.think_max = self.profile.think_max.min(self.profile.delay_max);
+        self.profile.snapshot_loss = 0.0;
+        self.profile.sync_max = self.profile.sync_max.min(self.profile.delay_max);
         self.reunite();
         for index in 0..self.machines.len() {
-            self.machines[index].host.mend_disk();
+            let machine = &mut self.machines[index];
+            machine.clock = machine.clock.mended(self.now);
+            machine.host.disk_mut().set_failure(None);
+            self.make_room(index);
             self.resume(index);
-            self.start(index);
+            if self.machines[index].is_retired && self.dice.chance(0.5) {
+                self.replace(index);
+            }
+            if !self.machines[index].host.has_record() {
+                // Whom it was to join by may be gone for good.
+                self.machines[index].seeds = self.others(index);
+            }
+            self.start(index)?;
         }
+        Ok(())
     }
 
     /// Liveness: every node is ready within a bound, and sees that all are. TLA+: `SyncCompletes`.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use common::time::Time;
 
-use crate::host::DiskFailure;
+use crate::disk::DiskFailure;
 
-use super::network::{Packet, Side};
+use super::network::Side;
 use super::world::{Happening, World};
 
 /// A kind of fault that happens by itself from time to time, and what ends one.
@@ -21,6 +21,12 @@ pub(super) enum Mischief {
     Pause,
     /// The end of a machine's pause.
     Resume(usize),
+    FillDisk,
+    /// There is room on the disk of a machine again.
+    MakeRoom(usize),
+    RemoveMember,
+    Transfer,
+    RetireDaemon,
 }
 
 impl World {
@@ -31,6 +37,10 @@ impl World {
             Mischief::FailDisk,
             Mischief::Partition,
             Mischief::Pause,
+            Mischief::FillDisk,
+            Mischief::RemoveMember,
+            Mischief::Transfer,
+            Mischief::RetireDaemon,
         ] {
             self.plan(mischief);
         }
@@ -44,7 +54,11 @@ impl World {
             Mischief::FailDisk => self.profile.disk_failures,
             Mischief::Partition => self.profile.partitions,
             Mischief::Pause => self.profile.pauses,
-            Mischief::Reunite | Mischief::Resume(_) => None,
+            Mischief::FillDisk => self.profile.disk_full,
+            Mischief::RemoveMember => self.profile.removals,
+            Mischief::Transfer => self.profile.transfers,
+            Mischief::RetireDaemon => self.profile.retirements,
+            Mischief::Reunite | Mischief::Resume(_) | Mischief::MakeRoom(_) => None,
         };
         if let Some(period) = period {
             let at = self.now + self.dice.about(period);
@@ -62,15 +76,20 @@ impl World {
             Mischief::Crash if self.machines[victim].is_up() => self.crash_for_a_while(victim),
             Mischief::Crash => {}
             Mischief::FailDisk => {
-                let when = [DiskFailure::BeforeReplace, DiskFailure::AfterReplace];
-                let when = self.dice.pick(&when);
-                self.machines[victim].host.break_disk(when);
+                let when = self.dice.pick(&[DiskFailure::Before, DiskFailure::After]);
+                let changes = u32::from(self.dice.chance(0.5));
+                self.machines[victim].host.disk_mut().set_failure_after(changes, when);
                 self.statistics.disk_failures += 1;
             }
             Mischief::Partition => self.partition(),
             Mischief::Reunite => self.reunite(),
             Mischief::Pause => self.pause(victim),
             Mischief::Resume(machine) => self.resume(machine),
+            Mischief::FillDisk => self.fill_disk(victim),
+            Mischief::MakeRoom(machine) => self.make_room(machine),
+            Mischief::RemoveMember => self.remove_member(victim),
+            Mischief::Transfer => self.transfer(victim),
+            Mischief::RetireDaemon => self.retire_daemon(victim),
         }
         self.plan(mischief);
     }
@@ -99,35 +118,34 @@ impl World {
         }
     }
 
-    /// Ends the process. Where it is `silent`, the machine dies with it, and no peer is told.
+    /// Ends the process, perhaps amid a commit. Where it is `silent`, the machine dies with it, and
+    /// no peer is told.
     pub(super) fn crash(&mut self, victim: usize, is_silent: bool) {
         let machine = &mut self.machines[victim];
-        let id = machine.host.id();
-        machine.host.crash();
-        machine.inbox.clear();
-        machine.dialling.clear();
-        machine.wake_at = None;
-        machine.is_paused = false;
+        match machine.commit.take() {
+            Some(commit) if self.dice.chance(0.7) => {
+                let changes = u32::from(self.dice.chance(0.5)) + u32::from(self.dice.chance(0.5));
+                machine.host.end_amid(commit.effects, changes);
+            }
+            Some(_) | None => machine.host.end(),
+        }
+        // The kernel keeps what a process has written; only the power takes it.
+        if is_silent || self.dice.chance(self.profile.power_cuts) {
+            machine.host.cut_power(|| self.dice.chance(0.5));
+        }
         let name = machine.host.name();
         self.recorder.note(self.now, format_args!("{name} crashes, silently: {is_silent}"));
-        self.checks.on_crash(id);
-        for connection in std::mem::take(&mut self.machines[victim].connections).into_values() {
-            if !is_silent {
-                self.send_from(victim, connection, Packet::Close);
-            }
-            self.lose(victim, connection);
-        }
+        self.vacate(victim, is_silent);
         self.statistics.crashes += 1;
-        let election = self.profile.pace.election_timeout;
-        let away = self.dice.between(Duration::from_millis(1), election * 3);
-        self.agenda.put(self.now + away, Happening::Start(victim));
+        self.restart_later(victim);
     }
 
     /// Loses the data directory, unless the cluster would be lost with it.
     fn wipe(&mut self, victim: usize) {
         let indices = 0..self.machines.len();
         let others: Vec<usize> = indices.filter(|index| *index != victim).collect();
-        if others.iter().any(|index| self.machines[*index].host.has_record()) {
+        let is_known = others.iter().any(|index| self.machines[*index].host.has_record());
+        if is_known && self.can_spare(victim) {
             self.machines[victim].host.wipe();
             self.machines[victim].seeds = others;
             self.statistics.wipes += 1;

@@ -35,21 +35,30 @@
 //! - Damaged or hostile messages: peers are trusted, once they have passed the handshake.
 
 mod agenda;
+mod callers;
 mod clients;
+mod commit;
 mod connect;
 pub(crate) mod dice;
 mod healing;
+mod judge;
+pub mod lab;
 mod machine;
 mod mischief;
 mod network;
 pub mod profile;
+mod questions;
+mod raft_healing;
+mod raft_mischief;
 pub mod recorder;
 pub mod report;
 pub mod statistics;
+mod tasks;
 mod world;
 
 use crate::check::Violation;
 
+use lab::Lab;
 use profile::Profile;
 use recorder::Recording;
 use statistics::Statistics;
@@ -71,11 +80,12 @@ pub struct Outcome {
 }
 
 /// Runs a seed.
-pub fn run(seed: u64, recording: Recording) -> Outcome {
-    let mut world = World::new(seed, recording);
+pub fn run(lab: Lab, seed: u64, recording: Recording) -> Outcome {
+    let mut world = World::new(lab, seed, recording);
     let profile = world.profile.clone();
     let end_of_chaos = world.now + profile.chaos;
     let verdict = match world.run(end_of_chaos, |_| false) {
+        Ok(_) if lab == Lab::Raft => world.heal_and_judge_raft(),
         Ok(_) => world.heal_and_judge(),
         Err(violation) => Err(violation),
     };

@@ -6,9 +6,13 @@
 
 use std::time::Duration;
 
-use crate::host::Pace;
+use common::modes::Mode;
+
+use crate::host::{Pace, Setup};
 
 use super::dice::Dice;
+
+mod raft;
 
 /// What one seed brings. A kind of fault that has a period happens once in about that time.
 #[derive(Debug, Clone)]
@@ -55,6 +59,32 @@ pub struct Profile {
     pub keys: usize,
     /// How large values are, at most. A few large ones make a sync take several chunks.
     pub value_bytes_max: usize,
+    /// In which mode the cluster is founded.
+    pub mode: Mode,
+    /// See [`Setup::snapshot_every`].
+    pub snapshot_every: u64,
+    /// See [`Setup::log_kept_bytes`].
+    pub log_kept_bytes: usize,
+    /// See [`Setup::segment_bytes`].
+    pub segment_bytes: u64,
+    /// How long a disk takes to make a commit durable, at most.
+    pub sync_max: Duration,
+    /// How likely a crash is one of the power: it tears what is not synced.
+    pub power_cuts: f64,
+    /// How fast clocks are, in thousandths; each machine has one of these.
+    pub clock_rates: &'static [u32],
+    /// How likely a snapshot, or the word that it has come, gets lost.
+    pub snapshot_loss: f64,
+    /// Disks that are full for a while.
+    pub disk_full: Option<Duration>,
+    /// Members that are removed; their machines may come back as others.
+    pub removals: Option<Duration>,
+    /// Leaders that are asked to hand over.
+    pub transfers: Option<Duration>,
+    /// Daemons that end in good order, and come back.
+    pub retirements: Option<Duration>,
+    /// How likely a write carries a tag.
+    pub tagged: f64,
 }
 
 impl Profile {
@@ -98,6 +128,30 @@ impl Profile {
             operations: dice.pick(&[5, 20, 50].map(Duration::from_millis)),
             keys: dice.pick(&[1, 4, 20]),
             value_bytes_max: dice.pick(&[16, 16, 16, 16, 16, 16, 16, 100_000]),
+            mode: Mode::Broadcast,
+            snapshot_every: 1_000,
+            log_kept_bytes: 0,
+            segment_bytes: 4_096,
+            sync_max: Duration::ZERO,
+            power_cuts: 0.0,
+            clock_rates: &[1_000],
+            snapshot_loss: 0.0,
+            disk_full: None,
+            removals: None,
+            transfers: None,
+            retirements: None,
+            tagged: 0.0,
+        }
+    }
+
+    /// How the nodes are set up.
+    pub(super) fn setup(&self) -> Setup {
+        Setup {
+            pace: self.pace,
+            mode: self.mode,
+            snapshot_every: self.snapshot_every,
+            log_kept_bytes: self.log_kept_bytes,
+            segment_bytes: self.segment_bytes,
         }
     }
 

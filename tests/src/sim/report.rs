@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::lab::Lab;
 use super::recorder::Recording;
 use super::statistics::Statistics;
 use super::{Outcome, run};
@@ -18,34 +19,34 @@ const LINES_TOLD: usize = 60;
 /// # Errors
 ///
 /// What was violated, what happened before, and how to see it again.
-pub fn examine(seed: u64) -> Result<Statistics, String> {
+pub fn examine(lab: Lab, seed: u64) -> Result<Statistics, String> {
     if !seed.is_multiple_of(TWICE_EVERY) {
-        let outcome = run(seed, Recording::Nothing);
+        let outcome = run(lab, seed, Recording::Nothing);
         if outcome.violation.is_none() {
             return Ok(outcome.statistics);
         }
     }
-    let first = run(seed, Recording::Everything);
-    let second = run(seed, Recording::Everything);
+    let first = run(lab, seed, Recording::Everything);
+    let second = run(lab, seed, Recording::Everything);
     if first.hash != second.hash {
         let (one, other) = (first.lines.join("\n"), second.lines.join("\n"));
         let runs = format!("one run ended\n{one}\nand the other\n{other}");
-        return Err(format!("seed {seed}: two runs differ; {runs}\n{}", replay(seed)));
+        return Err(format!("{lab}, seed {seed}: two runs differ; {runs}\n{}", replay(lab, seed)));
     }
     if first.violation.is_some() {
-        return Err(tell(seed, &first, LINES_TOLD));
+        return Err(tell(lab, seed, &first, LINES_TOLD));
     }
     Ok(first.statistics)
 }
 
 /// What a run was, in words: its profile, the last `lines` of what happened, its verdict.
-pub fn tell(seed: u64, outcome: &Outcome, lines: usize) -> String {
-    let mut text = format!("seed {seed}\n{:#?}\n", outcome.profile);
+pub fn tell(lab: Lab, seed: u64, outcome: &Outcome, lines: usize) -> String {
+    let mut text = format!("{lab}, seed {seed}\n{:#?}\n", outcome.profile);
     for line in &outcome.lines[outcome.lines.len().saturating_sub(lines)..] {
         writeln!(text, "{line}").expect("a string takes all");
     }
     match &outcome.violation {
-        Some(violation) => writeln!(text, "VIOLATED {violation}\n{}", replay(seed)),
+        Some(violation) => writeln!(text, "VIOLATED {violation}\n{}", replay(lab, seed)),
         None => writeln!(text, "{}", outcome.statistics),
     }
     .expect("a string takes all");
@@ -53,6 +54,6 @@ pub fn tell(seed: u64, outcome: &Outcome, lines: usize) -> String {
 }
 
 /// How to see a seed again.
-pub fn replay(seed: u64) -> String {
-    format!("replay it with: make sim SEED={seed}")
+pub fn replay(lab: Lab, seed: u64) -> String {
+    format!("replay it with: make sim LAB={lab} SEED={seed}")
 }

@@ -32,6 +32,14 @@ pub struct Statistics {
     pub disk_failures: u64,
     /// Processes that stood still.
     pub pauses: u64,
+    /// Snapshots on their way to another node.
+    pub snapshots_sent: u64,
+    /// Nodes that were removed from their cluster.
+    pub retired: u64,
+    /// Disks that were full.
+    pub full_disks: u64,
+    /// Daemons that were told to end.
+    pub retirements: u64,
 }
 
 impl AddAssign for Statistics {
@@ -49,6 +57,10 @@ impl AddAssign for Statistics {
         self.wipes += other.wipes;
         self.disk_failures += other.disk_failures;
         self.pauses += other.pauses;
+        self.snapshots_sent += other.snapshots_sent;
+        self.retired += other.retired;
+        self.full_disks += other.full_disks;
+        self.retirements += other.retirements;
     }
 }
 
@@ -60,6 +72,11 @@ impl fmt::Display for Statistics {
         write!(f, "{} reordered, {} blocked, ", self.reordered, self.blocked)?;
         write!(f, "{} partitions, {} resets, ", self.partitions, self.breaks)?;
         write!(f, "{} crashes, {} wipes, ", self.crashes, self.wipes)?;
-        write!(f, "{} disk failures, {} pauses", self.disk_failures, self.pauses)
+        write!(f, "{} disk failures, {} pauses", self.disk_failures, self.pauses)?;
+        if self.snapshots_sent + self.retired + self.full_disks + self.retirements == 0 {
+            return Ok(());
+        }
+        write!(f, ", {} snapshots sent, {} removed, ", self.snapshots_sent, self.retired)?;
+        write!(f, "{} full disks, {} ended in order", self.full_disks, self.retirements)
     }
 }

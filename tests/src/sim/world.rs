@@ -4,28 +4,33 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::identity::{ClusterId, NodeId, NodeName};
-use common::node::{Message, Node};
-use common::protocol::{Answer, Input, Outbox, RequestId};
+use common::node::Message;
+use common::protocol::{Answer, Input, RequestId};
 use common::time::Time;
 
-use crate::check::{self, Checks, Violation};
+use crate::check::Violation;
 use crate::describe::Names;
-use crate::host::Host;
+use crate::host::{Host, StartError};
 
 use super::agenda::Agenda;
+use super::callers::Callers;
 use super::clients::Clients;
 use super::connect::Dial;
 use super::dice::Dice;
-use super::machine::Machine;
+use super::judge::Judge;
+use super::lab::Lab;
+use super::machine::{Clock, Machine};
 use super::mischief::Mischief;
-use super::network::{Arrival, Network, Packet};
+use super::network::{Arrival, Network};
 use super::profile::Profile;
 use super::recorder::{Recorder, Recording};
 use super::statistics::Statistics;
+use super::tasks::Work;
 
 /// All there is.
 #[derive(Debug)]
 pub(super) struct World {
+    pub(super) lab: Lab,
     pub(super) now: Time,
     pub(super) profile: Profile,
     pub(super) dice: Dice,
@@ -33,13 +38,15 @@ pub(super) struct World {
     pub(super) machines: Vec<Machine>,
     pub(super) network: Network,
     pub(super) clients: Clients,
+    /// Those of raft.
+    pub(super) callers: Callers,
     /// Faults happen and clients ask.
     pub(super) is_chaos: bool,
     /// What was asked after the chaos, and has not been answered.
     pub(super) inquiries: BTreeMap<RequestId, usize>,
     /// Their answers.
     pub(super) findings: Vec<(usize, Answer)>,
-    pub(super) checks: Checks,
+    pub(super) judge: Judge,
     pub(super) names: Names,
     pub(super) recorder: Recorder,
     pub(super) statistics: Statistics,
@@ -52,32 +59,50 @@ pub(super) enum Happening {
     Start(usize),
     /// The node of this machine looks at its inbox and its deadline.
     Wake(usize),
+    /// The disk of this machine has what its node has committed.
+    Synced {
+        index: usize,
+        /// Of which process.
+        life: u64,
+    },
     /// The daemon of this machine looks whom to dial.
     LookAround(usize),
     Dialled(Box<Dial>),
     Arrived(Arrival),
+    /// Something beside the loop of this machine is done.
+    Work {
+        index: usize,
+        /// Of which process.
+        life: u64,
+        work: Work,
+    },
     /// A client asks something.
     Operation,
+    /// A client of raft asks something, or has waited long enough.
+    Turn(usize),
     Mischief(Mischief),
 }
 
 impl World {
-    pub(super) fn new(seed: u64, recording: Recording) -> Self {
+    pub(super) fn new(lab: Lab, seed: u64, recording: Recording) -> Self {
         let mut dice = Dice::new(seed);
-        let profile = Profile::draw(&mut dice);
-        let network =
-            if profile.is_lossless() { check::Network::Lossless } else { check::Network::Lossy };
+        let profile = match lab {
+            Lab::Broadcast => Profile::draw(&mut dice),
+            Lab::Raft => Profile::draw_raft(&mut dice),
+        };
         let mut world = Self {
+            lab,
             now: Time::default(),
             dice,
             agenda: Agenda::new(),
             machines: Vec::new(),
             network: Network::default(),
             clients: Clients::default(),
+            callers: Callers::default(),
             is_chaos: true,
             inquiries: BTreeMap::new(),
             findings: Vec::new(),
-            checks: Checks::new(network),
+            judge: Judge::new(lab, &profile),
             names: Names::default(),
             recorder: Recorder::new(recording),
             statistics: Statistics::default(),
@@ -92,9 +117,8 @@ impl World {
     fn set_up(&mut self) {
         for index in 0..self.profile.machines {
             let name: NodeName = format!("n{}", index + 1).parse().expect("a letter and a digit");
-            let host = Host::new(name, address_of(index), self.profile.pace);
-            let offset = self.dice.between(Duration::ZERO, Duration::from_secs(3_600));
-            let mut machine = Machine::new(host, offset);
+            let host = Host::new(name, address_of(index), self.profile.setup());
+            let mut machine = Machine::new(host, self.draw_clock());
             if index == 0 {
                 machine.host.bootstrap(NodeId(self.dice.draw()), ClusterId(self.dice.draw()));
             } else {
@@ -104,8 +128,17 @@ impl World {
             let at = Time(self.dice.between(Duration::ZERO, self.profile.start_spread));
             self.agenda.put(at, Happening::Start(index));
         }
-        self.agenda.put(self.now, Happening::Operation);
+        match self.lab {
+            Lab::Broadcast => self.agenda.put(self.now, Happening::Operation),
+            Lab::Raft => self.plan_turns(),
+        }
         self.plan_mischief();
+    }
+
+    fn draw_clock(&mut self) -> Clock {
+        let offset = self.dice.between(Duration::from_secs(3_600), Duration::from_secs(7_200));
+        let permille = self.dice.pick(self.profile.clock_rates);
+        Clock { offset, permille }
     }
 
     /// Lets happen what happens until `until`, or until `is_over`. Tells whether it was.
@@ -128,31 +161,46 @@ impl World {
 
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
         match happening {
-            Happening::Start(index) => self.start(index),
+            Happening::Start(index) => self.start(index)?,
             Happening::Wake(index) => self.wake(index)?,
+            Happening::Synced { index, life } => self.finish(index, life)?,
             Happening::LookAround(index) => self.look_around(index),
             Happening::Dialled(dial) => self.on_dialled(*dial),
             Happening::Arrived(arrival) => self.on_arrived(arrival),
+            Happening::Work { index, life, work } => self.go_on(index, life, work),
             Happening::Operation => self.operate(),
+            Happening::Turn(caller) => self.take_turn(caller),
             Happening::Mischief(mischief) => self.make_mischief(mischief),
         }
         Ok(())
     }
 
-    pub(super) fn start(&mut self, index: usize) {
-        let fresh = NodeId(self.dice.draw());
+    pub(super) fn start(&mut self, index: usize) -> Result<(), Violation> {
+        let (fresh, seed) = (NodeId(self.dice.draw()), self.dice.draw());
         let machine = &mut self.machines[index];
-        if machine.is_up() {
-            return;
+        if machine.is_up() || machine.is_retired {
+            return Ok(());
         }
-        machine.host.start(fresh);
+        machine.host.disk_mut().set_failure(None);
+        match machine.host.start(fresh, seed) {
+            Ok(()) => {}
+            Err(StartError::Full) => {
+                self.restart_later(index);
+                return Ok(());
+            }
+            Err(StartError::Broken(what)) => {
+                return Err(Violation { property: "recovery", what });
+            }
+        }
         machine.life += 1;
-        machine.is_paused = false;
+        let node = machine.host.node().expect("it has just started");
+        self.judge.on_start(machine.host.id(), node)?;
         let (id, name) = (machine.host.id(), machine.host.name().to_string());
         self.recorder.note(self.now, format_args!("{name} starts as {id}"));
         self.names.insert(id, name);
         self.give(index, Input::Start);
         self.agenda.put(self.now, Happening::LookAround(index));
+        Ok(())
     }
 
     /// Puts `input` into the inbox of a machine whose process is up.
@@ -169,84 +217,6 @@ impl World {
             self.agenda.put(at, Happening::Wake(index));
         }
     }
-
-    /// One turn of the daemon's loop: some of the inbox, and a tick if it is due, into one commit;
-    /// then what came of it goes out.
-    fn wake(&mut self, index: usize) -> Result<(), Violation> {
-        let machine = &mut self.machines[index];
-        if machine.wake_at != Some(self.now) || machine.awake().is_none() {
-            return Ok(()); // It was planned anew, or the process is not there to be woken.
-        }
-        machine.wake_at = None;
-        let taken = machine.inbox.len().min(1 + self.dice.below(self.profile.batch_max));
-        let mut inputs: Vec<_> = machine.inbox.drain(..taken).collect();
-        if machine.deadline().is_some_and(|deadline| deadline <= self.now) {
-            let place = if self.dice.chance(0.5) { 0 } else { inputs.len() };
-            inputs.insert(place.max(usize::from(is_start(&inputs))), Input::Tick);
-        }
-        if !inputs.is_empty() {
-            self.commit(index, &inputs)?;
-        }
-        let machine = &self.machines[index];
-        let next = if machine.inbox.is_empty() { machine.deadline() } else { Some(self.now) };
-        if let Some(next) = next {
-            self.wake_by(index, next.max(self.now));
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self, index: usize, inputs: &[Input<Message>]) -> Result<(), Violation> {
-        let machine = &mut self.machines[index];
-        let clock = machine.clock(self.now);
-        let Ok(outbox) = machine.host.run(clock, inputs.iter().cloned()) else {
-            self.crash(index, false);
-            return Ok(());
-        };
-        self.record(index, inputs, &outbox);
-        let machine = &self.machines[index];
-        let node = machine.host.node().expect("it has just run");
-        self.checks.on_batch(machine.host.id(), inputs, &outbox, node)?;
-        self.deliver(index, outbox);
-        Ok(())
-    }
-
-    fn record(&mut self, index: usize, inputs: &[Input<Message>], outbox: &Outbox<Node>) {
-        if !self.recorder.is_on() {
-            return;
-        }
-        let (host, names) = (&self.machines[index].host, &self.names);
-        let name = host.name();
-        for input in inputs {
-            self.recorder.note(self.now, format_args!("{name} < {}", names.input(input)));
-        }
-        for event in &outbox.events {
-            self.recorder.note(self.now, format_args!("{name}   {}", names.event(event)));
-        }
-        for (_, answer) in &outbox.answers {
-            self.recorder.note(self.now, format_args!("{name} = {}", names.answer(answer)));
-        }
-        let hash = host.node().map_or(0, |node| node.store().hash());
-        self.recorder.note(self.now, format_args!("{name}   state {hash:016x}"));
-    }
-
-    fn deliver(&mut self, index: usize, outbox: Outbox<Node>) {
-        for envelope in outbox.messages {
-            for peer in envelope.to.as_slice() {
-                if let Some(connection) = self.machines[index].connections.get(peer).copied() {
-                    let packet = Packet::Message(envelope.message.clone());
-                    self.send_from(index, connection, packet);
-                }
-            }
-        }
-        for peer in outbox.disconnects {
-            self.hang_up(index, peer);
-        }
-        for (id, answer) in outbox.answers {
-            if self.inquiries.remove(&id).is_some() {
-                self.findings.push((index, answer));
-            }
-        }
-    }
 }
 
 /// Where peers reach the node of a machine.
@@ -257,9 +227,4 @@ pub(super) fn address_of(index: usize) -> String {
 /// The machine at an address.
 pub(super) fn machine_at(address: &str) -> Option<usize> {
     address.strip_prefix("machine")?.strip_suffix(":7101")?.parse().ok()
-}
-
-/// Nothing comes before a start.
-fn is_start(inputs: &[Input<Message>]) -> bool {
-    matches!(inputs.first(), Some(Input::Start))
 }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::control::request::{Fault, FaultKind};
 use crate::kv::value::Value;
 
 fn parse(line: &str) -> Call {
@@ -42,6 +43,19 @@ fn an_unknown_or_mistyped_member_is_named() {
         (r#"{"op":"wait","for":"rain"}"#, "`for`"),
         (r#"{"op":"put","key":"k","value":"v","request":{"client":"x","seq":1}}"#, "client"),
         (r#"{"op":"fault","set":"drop","amount":1.5}"#, "`amount`"),
+        (r#"{"op":"fault","set":"disk","amount":9,"peers":["node2"]}"#, "`peers`"),
+        (r#"{"op":"fault","set":"disk"}"#, "`amount`"),
+        (r#"{"op":"fault","set":"fire"}"#, "disk"),
+        (r#"{"op":"member_remove"}"#, "`member`"),
+        (r#"{"op":"member_promote","member":7}"#, "`member`"),
+        (r#"{"op":"transfer_leader","member":"n","dry_run":true}"#, "`dry_run`"),
+        (r#"{"op":"mode_set","mode":"raft"}"#, "`prefix`"),
+        (r#"{"op":"mode_set","prefix":"a/"}"#, "`mode`"),
+        (r#"{"op":"mode_set","prefix":"a/","mode":"paxos"}"#, "`broadcast` or `raft`"),
+        (r#"{"op":"modes","prefix":"a/"}"#, "`prefix`"),
+        (r#"{"op":"explain","for":"leader"}"#, "read or write"),
+        (r#"{"op":"explain","key":""}"#, "`key`"),
+        (r#"{"op":"get","key":"k","read":"fresh"}"#, "`read`"),
         (r#"{"key":"k"}"#, "`op`"),
         (r#"{"op":5}"#, "`op`"),
     ] {
@@ -80,6 +94,20 @@ fn a_line_that_is_no_object_ends_the_connection() {
 }
 
 #[test]
+fn what_changes_the_mode_table_takes_a_tag() {
+    let tag = r#""request":{"client":"0123456789abcdef0123456789abcdef","seq":7}"#;
+    for dry_run in [false, true] {
+        let call = parse(&format!(
+            r#"{{"op":"mode_set","prefix":"","mode":"raft","dry_run":{dry_run},{tag}}}"#
+        ));
+        assert_eq!(call.request, Request::ModeSet { prefix: "".into(), mode: Mode::Raft, dry_run });
+        assert_eq!(call.tag.map(|tag| tag.seq), Some(7));
+    }
+    let error = fail(format!(r#"{{"op":"member_remove","member":"n",{tag}}}"#).as_bytes());
+    assert!(error.failure.message.contains("`request`"), "{}", error.failure.message);
+}
+
+#[test]
 fn the_same_member_twice_is_a_mistake() {
     let error = fail(br#"{"op":"get","key":"a","key":"b"}"#);
     assert_eq!((error.failure.code, error.close), (ErrorCode::BadRequest, false));
@@ -108,13 +136,13 @@ fn any_request() -> impl Strategy<Value = Request> {
     let text = prop::option::of("[a-z]{0,4}");
     prop_oneof![
         (any_key(), value).prop_map(|(key, value)| Request::Put { key, value }),
-        any_key().prop_map(|key| Request::Get { key, read: Some(Read::Stale) }),
+        (any_key(), any_read()).prop_map(|(key, read)| Request::Get { key, read }),
         any_key().prop_map(|key| Request::Delete(Selection::Key(key))),
         "[a-z]{0,3}".prop_map(|prefix| Request::Delete(Selection::Prefix(prefix))),
         any_key().prop_map(|key| Request::Wait(Condition::Key(key))),
-        (text.clone(), text, any::<Option<u64>>(), any::<bool>()).prop_map(
-            |(start, end, limit, keys_only)| {
-                Request::List(Range { start, end, limit, keys_only, ..Range::default() })
+        (text.clone(), text, any::<Option<u64>>(), any::<bool>(), any_read()).prop_map(
+            |(start, end, limit, keys_only, read)| {
+                Request::List(Range { start, end, limit, keys_only, read, ..Range::default() })
             }
         ),
         (any_key(), any::<Option<u64>>(), any::<bool>()).prop_map(|(key, from, previous)| {
@@ -127,8 +155,40 @@ fn any_request() -> impl Strategy<Value = Request> {
             let direction = Direction::In;
             Request::Fault(Some(Fault { kind, peers: vec!["node2".to_owned()], direction }))
         }),
+        (0_u16..).prop_map(|ms| {
+            let kind = FaultKind::Disk(Duration::from_millis(u64::from(ms).min(60_000)));
+            Request::Fault(Some(Fault { kind, peers: Vec::new(), direction: Direction::Both }))
+        }),
+        any_administration(),
         Just(Request::Status),
         Just(Request::Sync),
+    ]
+}
+
+fn any_read() -> impl Strategy<Value = Option<Read>> {
+    prop::option::of(prop::sample::select(vec![Read::Linearizable, Read::Session, Read::Stale]))
+}
+
+fn any_administration() -> impl Strategy<Value = Request> {
+    let change = prop::sample::select(vec![MemberChange::Remove, MemberChange::Promote]);
+    let mode = prop::sample::select(vec![Mode::Broadcast, Mode::Raft]);
+    let purpose = prop::sample::select(vec![Purpose::Read, Purpose::Write]);
+    let name = "[a-z0-9]{1,5}";
+    prop_oneof![
+        (change, name, any::<bool>()).prop_map(|(change, member, dry_run)| Request::Member {
+            change,
+            member,
+            dry_run
+        }),
+        prop::option::of(name).prop_map(|member| Request::TransferLeader { member }),
+        ("[a-z]{0,3}", mode, any::<bool>()).prop_map(|(prefix, mode, dry_run)| Request::ModeSet {
+            prefix,
+            mode,
+            dry_run
+        }),
+        Just(Request::Modes),
+        (prop::option::of(any_key()), prop::option::of(purpose))
+            .prop_map(|(key, purpose)| Request::Explain { key, purpose }),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::control::bytes;
 use crate::control::line::{Line, milliseconds};
-use crate::control::request::{Direction, Fault, FaultKind, Range, Request, Selection};
+use crate::control::request::{MemberChange, Purpose, Range, Request, Selection};
 
 impl Line {
     pub(super) fn from_request(request: &Request) -> Self {
@@ -54,6 +54,30 @@ impl Line {
             Request::Ready => "ready",
             Request::Health => "health",
             Request::Sync => "sync",
+            Request::Modes => "modes",
+            Request::Member { change, member, dry_run } => {
+                line.member = Some(member.as_str().into());
+                line.dry_run = dry_run.then_some(true);
+                match change {
+                    MemberChange::Remove => "member_remove",
+                    MemberChange::Promote => "member_promote",
+                }
+            }
+            Request::TransferLeader { member } => {
+                line.member = member.as_deref().map(Arc::from);
+                "transfer_leader"
+            }
+            Request::ModeSet { prefix, mode, dry_run } => {
+                line.prefix = Some(prefix.as_str().into());
+                line.mode = Some(*mode);
+                line.dry_run = dry_run.then_some(true);
+                "mode_set"
+            }
+            Request::Explain { key, purpose } => {
+                line.key = key.clone().map(Into::into);
+                line.r#for = purpose.map(|purpose| spelled(purpose).into());
+                "explain"
+            }
         };
         line.op = op.into();
         line
@@ -75,20 +99,11 @@ impl Line {
         self.count_only = range.count_only.then_some(true);
         self.read = range.read;
     }
+}
 
-    fn set_fault(&mut self, fault: Option<&Fault>) {
-        let Some(fault) = fault else { return };
-        let (set, amount) = match fault.kind {
-            FaultKind::Isolate => ("isolate", None),
-            FaultKind::Partition => ("partition", None),
-            FaultKind::Heal => ("heal", None),
-            FaultKind::Drop(probability) => ("drop", Some(probability)),
-            FaultKind::Duplicate(probability) => ("duplicate", Some(probability)),
-            FaultKind::Delay(delay) => ("delay", Some(delay.as_secs_f64() * 1_000.0)),
-        };
-        self.set = Some(set.into());
-        self.amount = amount;
-        self.peers = (!fault.peers.is_empty()).then(|| fault.peers.clone());
-        self.direction = (fault.direction != Direction::Both).then_some(fault.direction);
+fn spelled(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Read => "read",
+        Purpose::Write => "write",
     }
 }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use common::control::Id;
 use common::control::failure::Failure;
 use common::control::reply::{self, ReplyLine};
-use common::control::request::{Call, Range, Request, Selection};
+use common::control::request::{Call, Range, Read, Request, Selection};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::args::command::ReadLevel;
 use crate::client;
 use crate::cmd::{self, call, check, kv};
 use crate::exit::Exit;
@@ -75,6 +77,10 @@ fn command(line: &[u8], id: u64, timeout: Duration) -> Result<Parsed, Problem> {
             (Shape::Put, Request::Put { key: cmd::key(key.as_ref())?, value })
         }
         ["get", key] => (Shape::Get, Request::Get { key: cmd::key(key.as_ref())?, read: None }),
+        ["get", key, "--read", how] => {
+            let (key, read) = (cmd::key(key.as_ref())?, Some(read(how)?));
+            (Shape::Get, Request::Get { key, read })
+        }
         ["delete" | "del", "--prefix", prefix] => {
             let prefix = cmd::prefix(prefix.as_ref())?;
             (Shape::Delete, Request::Delete(Selection::Prefix(prefix)))
@@ -99,6 +105,14 @@ fn command(line: &[u8], id: u64, timeout: Duration) -> Result<Parsed, Problem> {
     Ok(Parsed { line: call.to_line(), shape, may_change })
 }
 
+fn read(how: &str) -> Result<Read, Problem> {
+    let level = ReadLevel::from_str(how, false);
+    level.map(Into::into).map_err(|_| {
+        let message = format!("--read {how}: it takes linearizable or stale");
+        Failure::bad_request(message).into()
+    })
+}
+
 fn list(mut words: &[&str]) -> Result<(Shape, Request), Problem> {
     let wrong = |word: &str| Problem::from(Failure::bad_request(format!("list: what is {word}?")));
     let mut range = Range::default();
@@ -115,6 +129,10 @@ fn list(mut words: &[&str]) -> Result<(Shape, Request), Problem> {
             }
             ["--limit", limit, rest @ ..] => {
                 range.limit = Some(limit.parse().map_err(|_| wrong(limit))?);
+                rest
+            }
+            ["--read", how, rest @ ..] => {
+                range.read = Some(read(how)?);
                 rest
             }
             [prefix, rest @ ..] if range.prefix.is_empty() && !prefix.starts_with("--") => {

@@ -1,17 +1,18 @@
-//! Drives all clients of a benchmark from one thread, with as few instructions as it can.
+//! Drives all clients of a benchmark from one thread, with as few instructions as it can. A client
+//! whose node is gone goes to the next one, so that a benchmark outlives a failover and measures
+//! it.
 
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use common::control::failure::{Applied, ErrorCode, Failure};
-use hdrhistogram::Histogram;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
+use crate::cmd::bench::client::{Client, Pulled};
 use crate::cmd::bench::load::Load;
-use crate::connection::Connection;
+use crate::cmd::bench::tally::Tally;
 use crate::problem::{OwnCode, Problem};
 
 /// Answers that are taken note of before the next wait.
@@ -20,44 +21,32 @@ const EVENTS_MAX: usize = 256;
 /// What a read takes: one answer, as a rule.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What is kept of an answer that comes in parts: enough to see whether it is an error, and which.
-const HEAD_BYTES_MAX: usize = 4 * 1024;
-
-/// Where in an answer `"ok":true` must be found.
-const OK_BYTES_MAX: usize = 64;
-
 /// How often the progress is shown, and silent nodes are looked for.
 const TICK: Duration = Duration::from_millis(100);
 
-/// An hour: a longer latency counts as that.
-const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
+/// What a client waits after a failure. It must not take the processor away from the election that
+/// it waits for, and the end of a gap must be found soon.
+const REST: Duration = Duration::from_millis(5);
+
+/// What connecting may take while other clients wait for their turn. A node that lives takes it at
+/// once.
+const RECONNECT: Duration = Duration::from_millis(50);
 
 /// All clients.
 #[derive(Debug)]
 pub(super) struct Engine {
     epoll: Epoll,
+    sockets: Vec<PathBuf>,
     clients: Vec<Client>,
+    /// Which clients rest, and until when, the first to go on in front.
+    resting: VecDeque<(Instant, usize)>,
     buffer: Vec<u8>,
-}
-
-/// A client and its request.
-#[derive(Debug)]
-struct Client {
-    path: PathBuf,
-    stream: UnixStream,
-    request: Vec<u8>,
-    /// How much of the request was sent.
-    sent: usize,
-    sent_at: Instant,
-    /// The beginning of an answer whose end has not come.
-    head: Vec<u8>,
-    is_waiting: bool,
 }
 
 /// When a run ends.
 #[derive(Debug)]
 pub(super) struct Limits {
-    /// No request begins after it; without it, all there are do.
+    /// No request begins after it. Without it all there are do, as long as none fails.
     pub(super) end: Option<Instant>,
     /// How long an answer may take.
     pub(super) timeout: Duration,
@@ -65,42 +54,48 @@ pub(super) struct Limits {
     pub(super) applied: Applied,
 }
 
-/// What came of a run.
+/// A run, and how far it is.
 #[derive(Debug)]
-pub(super) struct Tally {
-    pub(super) answers: u64,
-    pub(super) failures: u64,
-    pub(super) first_failure: Option<Vec<u8>>,
-    /// In nanoseconds.
-    pub(super) latencies: Histogram<u64>,
-    pub(super) elapsed: Duration,
+struct Run<'a> {
+    load: &'a mut Load,
+    limits: &'a Limits,
+    tally: Tally,
+    /// Clients that have not ended.
+    busy: usize,
 }
 
-/// What an event was good for.
-enum Progress {
-    /// A part of the request or of its answer.
-    Some,
-    /// The whole answer.
-    Answered,
+impl Run<'_> {
+    fn is_over(&self, now: Instant) -> bool {
+        match self.limits.end {
+            Some(end) => end <= now,
+            None => self.tally.failed() > 0,
+        }
+    }
 }
 
 impl Engine {
     /// Connects the clients to the sockets, in turn.
     pub(super) fn connect(
-        sockets: &[PathBuf],
+        sockets: Vec<PathBuf>,
         clients: usize,
         timeout: Duration,
     ) -> Result<Self, Problem> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(broken)?;
-        let deadline = Instant::now() + timeout;
-        let clients = sockets.iter().cycle().take(clients).enumerate().map(|(at, path)| {
-            let stream = Connection::open(path, deadline)?.into_stream();
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, at as u64);
-            epoll.add(&stream, event).map_err(broken)?;
-            Ok(Client::new(path.clone(), stream))
-        });
-        let clients = clients.collect::<Result<_, Problem>>()?;
-        Ok(Self { epoll, clients, buffer: vec![0; READ_BYTES] })
+        let clients = (0..clients).map(|at| Client::new(at % sockets.len())).collect();
+        let (resting, buffer) = (VecDeque::new(), vec![0; READ_BYTES]);
+        let mut engine = Self { epoll, sockets, clients, resting, buffer };
+        for at in 0..engine.clients.len() {
+            engine.open(at, timeout)?;
+        }
+        Ok(engine)
+    }
+
+    fn open(&mut self, at: usize, timeout: Duration) -> Result<(), Problem> {
+        let client = &mut self.clients[at];
+        client.connect(&self.sockets[client.socket], timeout)?;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, at as u64);
+        let stream = client.stream.as_ref().expect("it was connected");
+        self.epoll.add(stream, event).map_err(broken)
     }
 
     /// Asks what `load` has until `limits` end it; `show` is told now and then how far it is.
@@ -111,128 +106,147 @@ impl Engine {
         mut show: impl FnMut(Instant, u64),
     ) -> Result<Tally, Problem> {
         let started = Instant::now();
-        let mut tally = Tally::new();
-        let mut busy = 0;
+        let mut run = Run { load, limits, tally: Tally::new(started), busy: self.clients.len() };
         for at in 0..self.clients.len() {
-            let template = load.template();
-            template.clone_into(&mut self.clients[at].request);
-            busy += usize::from(self.begin(at, load, Instant::now(), limits, &tally)?);
+            run.load.template().clone_into(&mut self.clients[at].request);
+            self.begin(at, Instant::now(), &mut run)?;
         }
         let mut tick = started + TICK;
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
-        while busy > 0 {
-            let count = wait(&self.epoll, &mut events)?;
+        while run.busy > 0 {
+            let count = self.wait(&mut events)?;
             for event in &events[..count] {
                 let at = usize::try_from(event.data()).expect("it is an index");
-                if let Progress::Some = self.go_on(at, event.events(), limits, &mut tally)? {
-                    continue;
-                }
-                let now = Instant::now();
-                let client = &mut self.clients[at];
-                tally.count(now.duration_since(client.sent_at));
-                client.is_waiting = false;
-                let is_over = limits.end.is_some_and(|end| end <= now);
-                if is_over || !self.begin(at, load, now, limits, &tally)? {
-                    busy -= 1;
-                }
+                self.on_event(at, event.events(), &mut run)?;
             }
             let now = Instant::now();
+            self.wake(now, &mut run)?;
             if now >= tick {
                 tick = now + TICK;
-                show(now, tally.answers);
-                self.check_silence(now, limits)?;
+                show(now, run.tally.successes);
+                self.leave_silent(now, &mut run);
             }
         }
-        tally.elapsed = started.elapsed();
-        Ok(tally)
+        Ok(run.tally.finish(Instant::now()))
     }
 
-    /// Lets a client ask what comes next, if there is something.
-    fn begin(
-        &mut self,
-        at: usize,
-        load: &mut Load,
-        now: Instant,
-        limits: &Limits,
-        tally: &Tally,
-    ) -> Result<bool, Problem> {
-        let client = &mut self.clients[at];
-        if !load.next(&mut client.request) {
-            return Ok(false);
+    fn wait(&self, events: &mut [EpollEvent]) -> Result<usize, Problem> {
+        let pause = if self.resting.is_empty() { TICK } else { REST };
+        let pause = u16::try_from(pause.as_millis()).expect("a tick is short");
+        match self.epoll.wait(events, pause) {
+            Err(Errno::EINTR) => Ok(0),
+            outcome => outcome.map_err(broken),
         }
-        (client.sent, client.sent_at, client.is_waiting) = (0, now, true);
-        self.push(at, limits, tally)?;
-        Ok(true)
+    }
+
+    /// Lets a client ask what comes next, or end.
+    fn begin(&mut self, at: usize, now: Instant, run: &mut Run<'_>) -> Result<(), Problem> {
+        let client = &mut self.clients[at];
+        if run.is_over(now) || !run.load.next(&mut client.request) {
+            run.busy -= 1;
+            return Ok(());
+        }
+        client.begin(now);
+        self.push(at, run)
     }
 
     /// Sends as much of a request as the socket takes.
-    fn push(&mut self, at: usize, limits: &Limits, tally: &Tally) -> Result<(), Problem> {
+    fn push(&mut self, at: usize, run: &mut Run<'_>) -> Result<(), Problem> {
         let client = &mut self.clients[at];
-        let had_begun = client.sent > 0;
-        match client.stream.write(&client.request[client.sent..]) {
-            Ok(written) => client.sent += written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return Err(client.lost(limits, tally)),
+        let had_begun = client.has_begun();
+        if !client.push() {
+            self.on_lost(at, run);
+            return Ok(());
         }
-        let is_sent = client.sent == client.request.len();
+        let is_sent = client.is_sent();
         if !is_sent || had_begun {
             let room = if is_sent { EpollFlags::empty() } else { EpollFlags::EPOLLOUT };
             let mut event = EpollEvent::new(EpollFlags::EPOLLIN | room, at as u64);
-            self.epoll.modify(&client.stream, &mut event).map_err(broken)?;
+            let stream = client.stream.as_ref().expect("it was written to");
+            self.epoll.modify(stream, &mut event).map_err(broken)?;
         }
         Ok(())
     }
 
-    fn go_on(
+    fn on_event(
         &mut self,
         at: usize,
         events: EpollFlags,
-        limits: &Limits,
-        tally: &mut Tally,
-    ) -> Result<Progress, Problem> {
-        let is_sent = self.clients[at].sent == self.clients[at].request.len();
-        if !is_sent && events.contains(EpollFlags::EPOLLOUT) {
-            self.push(at, limits, tally)?;
-            return Ok(Progress::Some);
-        }
+        run: &mut Run<'_>,
+    ) -> Result<(), Problem> {
         let client = &mut self.clients[at];
-        let read = match client.stream.read(&mut self.buffer) {
-            Ok(read) if read > 0 => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Some),
-            Ok(_) | Err(_) => return Err(client.lost(limits, tally)),
-        };
-        let bytes = &self.buffer[..read];
-        // There is one request outstanding, so a newline at the end ends its answer.
-        let is_whole = bytes.last() == Some(&b'\n');
-        if is_whole && client.head.is_empty() {
-            tally.judge(bytes);
-            return Ok(Progress::Answered);
+        if !client.is_sent() && events.contains(EpollFlags::EPOLLOUT) {
+            return self.push(at, run);
         }
-        let room = HEAD_BYTES_MAX - client.head.len();
-        client.head.extend_from_slice(&bytes[..read.min(room)]);
-        if !is_whole {
-            return Ok(Progress::Some);
+        let (sent_at, was_waiting) = (client.sent_at, client.is_waiting);
+        match client.pull(&mut self.buffer) {
+            Pulled::Part => Ok(()),
+            // A client that rests or has ended is told why, too: the node closes the connection.
+            Pulled::Answer(_) | Pulled::Lost if !was_waiting => {
+                client.stream = None;
+                Ok(())
+            }
+            Pulled::Answer(answer) => {
+                let now = Instant::now();
+                let is_success = run.tally.count(answer, now.duration_since(sent_at), now);
+                client.is_waiting = false;
+                if is_success {
+                    return self.begin(at, now, run);
+                }
+                self.resting.push_back((now + REST, at));
+                Ok(())
+            }
+            Pulled::Lost => {
+                self.on_lost(at, run);
+                Ok(())
+            }
         }
-        tally.judge(&client.head);
-        client.head.clear();
-        Ok(Progress::Answered)
     }
 
-    fn check_silence(&self, now: Instant, limits: &Limits) -> Result<(), Problem> {
-        let is_late = |client: &&Client| client.is_waiting && client.sent_at + limits.timeout < now;
-        let Some(client) = self.clients.iter().find(is_late) else { return Ok(()) };
-        let (path, timeout) = (client.path.display(), humantime::format_duration(limits.timeout));
-        let message = format!("no answer from {path} within {timeout}");
-        let problem = Problem::from(Failure::new(ErrorCode::Timeout, message));
-        Err(problem.applied(limits.applied))
+    /// The connection ended before the answer came.
+    fn on_lost(&mut self, at: usize, run: &mut Run<'_>) {
+        let path = self.sockets[self.clients[at].socket].display();
+        let message = format!("{path} closed the connection");
+        self.leave(at, Problem::new(OwnCode::Disconnected, message), run);
     }
-}
 
-fn wait(epoll: &Epoll, events: &mut [EpollEvent]) -> Result<usize, Problem> {
-    let tick = u16::try_from(TICK.as_millis()).expect("a tick is short");
-    match epoll.wait(events, tick) {
-        Err(Errno::EINTR) => Ok(0),
-        outcome => outcome.map_err(broken),
+    fn leave_silent(&mut self, now: Instant, run: &mut Run<'_>) {
+        for at in 0..self.clients.len() {
+            let client = &self.clients[at];
+            if client.is_waiting && client.sent_at + run.limits.timeout < now {
+                let path = self.sockets[client.socket].display();
+                let timeout = humantime::format_duration(run.limits.timeout);
+                let message = format!("no answer from {path} within {timeout}");
+                self.leave(at, Failure::new(ErrorCode::Timeout, message).into(), run);
+            }
+        }
+    }
+
+    /// Gives a node up, and soon tries the next.
+    fn leave(&mut self, at: usize, problem: Problem, run: &mut Run<'_>) {
+        run.tally.fail(problem.applied(run.limits.applied));
+        let client = &mut self.clients[at];
+        (client.stream, client.is_waiting) = (None, false);
+        client.socket = (client.socket + 1) % self.sockets.len();
+        self.resting.push_back((Instant::now() + REST, at));
+    }
+
+    /// Lets those go on who have rested.
+    fn wake(&mut self, now: Instant, run: &mut Run<'_>) -> Result<(), Problem> {
+        while let Some(&(until, at)) = self.resting.front()
+            && until <= now
+        {
+            self.resting.pop_front();
+            let is_connected = self.clients[at].stream.is_some();
+            if is_connected || run.is_over(now) || self.open(at, RECONNECT).is_ok() {
+                self.begin(at, now, run)?;
+                continue;
+            }
+            let client = &mut self.clients[at];
+            client.socket = (client.socket + 1) % self.sockets.len();
+            self.resting.push_back((now + REST, at));
+        }
+        Ok(())
     }
 }
 
@@ -240,43 +254,5 @@ fn broken(errno: Errno) -> Problem {
     Problem::new(OwnCode::Configuration, format!("the kernel refuses: {}", errno.desc()))
 }
 
-impl Client {
-    fn new(path: PathBuf, stream: UnixStream) -> Self {
-        let (request, head) = (Vec::new(), Vec::new());
-        Self { path, stream, request, sent: 0, sent_at: Instant::now(), head, is_waiting: false }
-    }
-
-    fn lost(&self, limits: &Limits, tally: &Tally) -> Problem {
-        let (path, answers) = (self.path.display(), tally.answers);
-        let message = format!("{path} closed the connection; there were {answers} answers");
-        Problem::new(OwnCode::Disconnected, message).applied(limits.applied)
-    }
-}
-
-impl Tally {
-    fn new() -> Self {
-        let latencies = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3);
-        Self {
-            answers: 0,
-            failures: 0,
-            first_failure: None,
-            latencies: latencies.expect("the bounds are in order"),
-            elapsed: Duration::ZERO,
-        }
-    }
-
-    fn count(&mut self, latency: Duration) {
-        self.answers += 1;
-        self.latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
-    }
-
-    /// Looks whether an answer is an error, without parsing it: the requests have no `id`, so `ok`
-    /// comes first.
-    fn judge(&mut self, answer: &[u8]) {
-        let beginning = &answer[..answer.len().min(OK_BYTES_MAX)];
-        if memchr::memmem::find(beginning, b"\"ok\":true").is_none() {
-            self.failures += 1;
-            self.first_failure.get_or_insert_with(|| answer.trim_ascii_end().to_vec());
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

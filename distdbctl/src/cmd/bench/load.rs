@@ -52,16 +52,18 @@ impl Load {
         let digits = bench.keys.to_string().len().max(DIGITS_MIN);
         let name = format!("{PREFIX}{}", "0".repeat(digits));
         let key = Key::try_from(name.as_str()).expect("short and without control characters");
+        let read = bench.freshness.read();
         let request = match op {
             Operation::Put => {
                 let bytes: Vec<u8> = (b'a'..=b'z').cycle().take(bench.value_size).collect();
                 let value = Value::try_from(bytes).expect("the command line bounds the size");
                 Request::Put { key, value }
             }
-            Operation::Get => Request::Get { key, read: None },
+            Operation::Get => Request::Get { key, read },
             Operation::List => {
                 let (start, limit) = (Some(name.clone()), Some(LIST_ITEMS));
-                Request::List(Range { prefix: PREFIX.to_owned(), start, limit, ..Range::default() })
+                let prefix = PREFIX.to_owned();
+                Request::List(Range { prefix, start, limit, read, ..Range::default() })
             }
         };
         let line = Call::new(request).to_line();
@@ -109,9 +111,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::args::command::Freshness;
 
     fn bench(op: Operation, keys: u32) -> Bench {
-        Bench { op, clients: 1, duration: Duration::from_secs(1), value_size: 5, keys }
+        let freshness = Freshness::default();
+        Bench { op, clients: 1, duration: Duration::from_secs(1), value_size: 5, keys, freshness }
     }
 
     fn lines(mut load: Load, count: usize) -> Vec<String> {

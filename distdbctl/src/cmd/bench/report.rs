@@ -1,12 +1,13 @@
 //! What a benchmark found.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::args::command::{Bench, Operation};
-use crate::cmd::bench::engine::Tally;
+use crate::cmd::bench::tally::Tally;
 
 /// The figures, as JSON has them. Times are microseconds.
 #[derive(Debug, Serialize)]
@@ -17,8 +18,15 @@ pub(super) struct Report {
     value_bytes: usize,
     keys: u32,
     seconds: f64,
+    /// With those that failed.
     requests: u64,
     failures: u64,
+    /// The same by code.
+    failed: BTreeMap<String, u64>,
+    /// Writes among them that may have been applied.
+    unknown: u64,
+    /// The longest time without a success.
+    max_gap_ms: f64,
     per_second: f64,
     p50_us: f64,
     p99_us: f64,
@@ -41,9 +49,12 @@ impl Report {
             value_bytes: bench.value_size,
             keys: bench.keys,
             seconds: tally.elapsed.as_secs_f64(),
-            requests: tally.answers,
-            failures: tally.failures,
-            per_second: per_second(tally.answers, tally.elapsed),
+            requests: tally.successes + tally.failed(),
+            failures: tally.failed(),
+            failed: tally.failures.clone(),
+            unknown: tally.unknown,
+            max_gap_ms: tally.longest_gap.as_secs_f64() * 1e3,
+            per_second: per_second(tally.successes, tally.elapsed),
             p50_us: quantile(0.5),
             p99_us: quantile(0.99),
             p999_us: quantile(0.999),
@@ -73,6 +84,13 @@ impl fmt::Display for Report {
             f,
             "latency     p50 {p50:.3} ms  p99 {p99:.3} ms  p99.9 {p999:.3} ms  max {max:.3} ms"
         )?;
-        writeln!(f, "failures    {failures}")
+        writeln!(f, "longest gap {:.1} ms without a success", self.max_gap_ms)?;
+        write!(f, "failures    {failures}")?;
+        if *failures > 0 {
+            let failed = self.failed.iter().map(|(code, count)| format!("{code} {count}"));
+            write!(f, "  ({}", failed.collect::<Vec<_>>().join(", "))?;
+            write!(f, "; outcome unknown {})", self.unknown)?;
+        }
+        writeln!(f)
     }
 }

@@ -1,0 +1,128 @@
+//! Who has had which write executed: the table that makes a retry harmless (Raft §8).
+//!
+//! It is part of the replicated state, so a retry through another leader finds it, and it is
+//! forgotten by position in the log, never by a clock.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+
+use crate::kv::command::{Outcome, Tag};
+
+/// Clients that are remembered; then the one that has written least recently is forgotten.
+const CLIENTS_MAX: usize = 10_000;
+
+/// Outcomes that are remembered of one client: more than it ever has outstanding at once would be
+/// [`crate::control::OUTSTANDING_MAX`]; scripts have one.
+const OUTCOMES_MAX: usize = 1_024;
+
+/// The writes of a client.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Session {
+    /// In the order of their seqs. Shared with snapshots, as all of the state is.
+    done: Arc<VecDeque<Done>>,
+    /// The highest seq that was forgotten, if any.
+    forgotten: Option<u64>,
+    /// The position in the log of the latest one.
+    used: u64,
+}
+
+/// A write that was executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Done {
+    seq: u64,
+    /// Of the command.
+    hash: u64,
+    outcome: Outcome,
+}
+
+impl Session {
+    fn find(&self, seq: u64) -> Result<&Done, usize> {
+        let place = self.done.binary_search_by_key(&seq, |done| done.seq)?;
+        Ok(&self.done[place])
+    }
+
+    fn remember(&mut self, done: Done) {
+        let Err(place) = self.find(done.seq) else { return };
+        let all = Arc::make_mut(&mut self.done);
+        all.insert(place, done);
+        if all.len() > OUTCOMES_MAX {
+            self.forgotten = all.pop_front().map(|done| done.seq);
+        }
+    }
+}
+
+/// The sessions of all clients.
+///
+/// Invariant: `by_use` has each client once, under its `used`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sessions {
+    sessions: OrdMap<u128, Session>,
+    by_use: OrdMap<u64, u128>,
+}
+
+/// What is known of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// It was not executed.
+    New,
+    /// It was executed, and did this.
+    Done(Outcome),
+    /// Another command was executed under its tag.
+    Other,
+    /// It is too old to tell.
+    Forgotten,
+}
+
+impl Sessions {
+    /// Whether the command with that hash was executed under `tag`.
+    pub fn look_up(&self, tag: Tag, hash: u64) -> Known {
+        let Some(session) = self.sessions.get(&tag.client) else { return Known::New };
+        match session.find(tag.seq) {
+            Ok(done) if done.hash == hash => Known::Done(done.outcome.clone()),
+            Ok(_) => Known::Other,
+            Err(_) if session.forgotten.is_some_and(|seq| tag.seq <= seq) => Known::Forgotten,
+            Err(_) => Known::New,
+        }
+    }
+
+    /// Remembers what the command at `index` of the log did.
+    pub fn remember(&mut self, index: u64, tag: Tag, hash: u64, outcome: Outcome) {
+        let session = self.sessions.entry(tag.client).or_default();
+        self.by_use.remove(&session.used);
+        session.used = index;
+        session.remember(Done { seq: tag.seq, hash, outcome });
+        self.by_use.insert(index, tag.client);
+        if self.sessions.len() > CLIENTS_MAX
+            && let Some((used, client)) = self.by_use.get_min().copied()
+        {
+            self.by_use.remove(&used);
+            self.sessions.remove(&client);
+        }
+    }
+
+    /// How many clients are remembered.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// The bytes of the table.
+    pub fn encode(&self) -> Vec<u8> {
+        let rows: Vec<(&u128, &Session)> = self.sessions.iter().collect();
+        postcard::to_stdvec(&rows).expect("rows have no unsized part")
+    }
+
+    /// The table of those bytes.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let rows: Vec<(u128, Session)> = postcard::from_bytes(bytes).ok()?;
+        let by_use = rows.iter().map(|(client, session)| (session.used, *client)).collect();
+        Some(Self { sessions: rows.into_iter().collect(), by_use })
+    }
+}

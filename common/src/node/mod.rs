@@ -1,0 +1,358 @@
+//! The node: which protocol a key belongs to, and what all of them share: watches, waits, and what
+//! operators are told.
+//!
+//! A cluster that was founded in raft mode runs both protocols over the same links; which keys are
+//! whose stands in the mode table, which is part of the state that Raft replicates. One that was
+//! founded in broadcast mode has no log: it needs a majority for nothing, and has one mode.
+//!
+//! Where a member is reached is known by what nodes tell each other as soon as they are connected
+//! ([`crate::broadcast::members`]), so that it may change while there is no majority. Who is a
+//! member is Raft's matter alone, where it runs: whom it has removed is forgotten here as well.
+
+mod explain;
+mod mixed;
+mod report;
+mod routing;
+mod wait;
+mod watching;
+
+use serde::{Deserialize, Serialize};
+
+use crate::broadcast::members::Member;
+use crate::broadcast::store::Store;
+use crate::broadcast::{self, Broadcast};
+use crate::config::Config;
+use crate::control::failure::{ErrorCode, Failure};
+use crate::control::reply::Header;
+use crate::identity::{ClusterId, NodeId};
+use crate::kv::watch::{Change, Watches};
+use crate::modes::Mode;
+use crate::node::mixed::Mixed;
+use crate::node::wait::Waits;
+use crate::peer;
+use crate::protocol::{Answer, Effects, Input, Protocol};
+use crate::raft::log::Term;
+use crate::raft::snapshot::Snapshot;
+use crate::raft::{self, Raft, RecoverError};
+use crate::time::Time;
+
+/// What nodes say to each other: that of one of the protocols. A variant is only ever added at
+/// the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// Lab 1.
+    Broadcast(broadcast::message::Message),
+    /// Lab 3.
+    Raft(raft::message::Message),
+}
+
+/// What a node must find again after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// Who it is; replaces the one before.
+    Identity(Box<Identity>),
+    /// Lab 3's; added to those before.
+    Raft(raft::record::Record),
+}
+
+/// Who a node is, and who its peers are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Name, id, cluster and peers.
+    pub broadcast: broadcast::Record,
+    /// In which mode the cluster was founded.
+    pub mode: Mode,
+    /// Whether this node has founded it: its log begins with itself as the only member.
+    pub founder: bool,
+}
+
+/// What a disk has kept of a node.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// None before a node has been part of a cluster.
+    pub identity: Option<Identity>,
+    /// The newest, if there is one.
+    pub snapshot: Option<Snapshot>,
+    /// What came later, and perhaps before.
+    pub records: Vec<raft::record::Record>,
+}
+
+/// A node: the protocols side by side, and the clients that wait for something.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    founder: bool,
+    broadcast: Broadcast,
+    /// None in a cluster that was founded in broadcast mode, or before the node has joined one.
+    raft: Option<Raft>,
+    watches: Watches,
+    waits: Waits,
+    mixed: Mixed,
+}
+
+impl Protocol for Node {
+    type Message = Message;
+    type Record = Record;
+
+    fn step(&mut self, now: Time, input: Input<Message>, effects: &mut Effects<Self>) {
+        match input {
+            Input::Request { id, call } => self.on_request(now, id, call, effects),
+            Input::Message { from, message } => self.on_message(now, from, message, effects),
+            Input::Tick => {
+                self.step_broadcast(now, Input::Tick, effects);
+                self.step_raft(now, Input::Tick, effects);
+                self.tell_progress(now, effects);
+            }
+            Input::Abandoned(request) => {
+                self.watches.forget(request);
+                self.waits.forget(request);
+                self.step_raft(now, Input::Abandoned(request), effects);
+            }
+            Input::Closed { connection } => {
+                self.watches.forget_connection(connection);
+                self.waits.forget_connection(connection);
+                self.mixed.forget_connection(connection);
+                self.step_raft(now, Input::Closed { connection }, effects);
+            }
+            Input::Stop => self.on_stop(now, effects),
+            Input::Start => {
+                self.step_broadcast(now, Input::Start, effects);
+                self.step_raft(now, Input::Start, effects);
+            }
+            Input::PeerUp(hello) => self.on_peer_up(now, hello, effects),
+            Input::PeerDown(peer) => {
+                self.step_broadcast(now, Input::PeerDown(peer), effects);
+                self.step_raft(now, Input::PeerDown(peer), effects);
+            }
+            Input::DiskFull(is_full) => self.step_raft(now, Input::DiskFull(is_full), effects),
+            Input::SnapshotWritten(index) => {
+                self.step_raft(now, Input::SnapshotWritten(index), effects);
+            }
+            Input::SnapshotReceived(snapshot) => {
+                self.step_raft(now, Input::SnapshotReceived(snapshot), effects);
+            }
+            Input::SnapshotSent { to, index } => {
+                self.step_raft(now, Input::SnapshotSent { to, index }, effects);
+            }
+            Input::Verified { node, outcome } => {
+                self.step_raft(now, Input::Verified { node, outcome }, effects);
+            }
+            Input::Retire => self.step_raft(now, Input::Retire, effects),
+        }
+        self.answer_waits(now, effects);
+    }
+
+    fn flush(&mut self, now: Time, effects: &mut Effects<Self>) {
+        // Who the node is comes before its log.
+        self.with_broadcast(effects, |broadcast, inner| broadcast.flush(now, inner));
+        self.with_raft(effects, |raft, inner| raft.flush(now, inner));
+        self.answer_waits(now, effects);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let raft = self.raft.as_ref().and_then(Raft::deadline);
+        let own = [self.watches.deadline(), self.waits.deadline()];
+        own.into_iter().chain([raft, self.broadcast.deadline()]).flatten().min()
+    }
+}
+
+impl Node {
+    /// The node that was `found`; where nothing was, one that has yet to join.
+    ///
+    /// # Errors
+    ///
+    /// What was found does not belong together.
+    pub fn recover(config: Config, found: Found) -> Result<Self, RecoverError> {
+        let Found { identity, snapshot, records } = found;
+        let (mode, founder) =
+            identity.as_ref().map_or((config.mode, false), |i| (i.mode, i.founder));
+        let config = Config { mode, ..config };
+        let raft = match (&identity, mode) {
+            (Some(_), Mode::Raft) => {
+                Some(Raft::recover(config.clone(), founder, snapshot, records)?)
+            }
+            (Some(_), Mode::Broadcast) | (None, _) => None,
+        };
+        let broadcast =
+            Broadcast::recover(config.clone(), identity.map(|identity| identity.broadcast));
+        let (watches, waits, mixed) = Default::default();
+        Ok(Self { config, founder, broadcast, raft, watches, waits, mixed })
+    }
+
+    /// What this node says of itself to a peer.
+    pub fn hello(&self) -> peer::hello::Hello {
+        peer::hello::Hello { mode: self.config.mode, ..self.broadcast.hello() }
+    }
+
+    /// The cluster, once there is one.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.broadcast.cluster()
+    }
+
+    /// Whom to be connected with.
+    pub fn other_members(&self) -> impl Iterator<Item = &Member> {
+        self.broadcast.other_members()
+    }
+
+    /// Whether the node looks for the cluster where it was told to join: until it is taken in, even
+    /// if it is connected with somebody, who may be as lost as it is.
+    pub fn seeks_cluster(&self) -> bool {
+        self.cluster().is_none() || self.raft.as_ref().is_some_and(Raft::wants_to_join)
+    }
+
+    /// Whether `peer` is connected.
+    pub fn is_connected(&self, peer: NodeId) -> bool {
+        self.broadcast.is_connected(peer)
+    }
+
+    /// The keys in broadcast mode.
+    pub fn store(&self) -> &Store {
+        self.broadcast.store()
+    }
+
+    /// This node's part in Lab 3, where it has one.
+    pub fn raft(&self) -> Option<&Raft> {
+        self.raft.as_ref()
+    }
+
+    /// Whether this node leads.
+    pub fn leads(&self) -> bool {
+        self.raft.as_ref().is_some_and(Raft::leads)
+    }
+
+    fn on_peer_up(
+        &mut self,
+        now: Time,
+        hello: Box<peer::hello::Hello>,
+        effects: &mut Effects<Self>,
+    ) {
+        let peer = hello.node;
+        let joins = self.cluster().is_none();
+        if joins {
+            self.config.mode = hello.mode;
+        }
+        self.step_broadcast(now, Input::PeerUp(hello.clone()), effects);
+        if joins && self.config.mode == Mode::Raft && self.cluster().is_some() {
+            let raft = Raft::recover(self.config.clone(), false, None, Vec::new());
+            self.raft = Some(raft.expect("nothing was found that could contradict itself"));
+            self.step_raft(now, Input::Start, effects);
+        }
+        if self.is_connected(peer) {
+            self.step_raft(now, Input::PeerUp(hello), effects);
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        message: Message,
+        effects: &mut Effects<Self>,
+    ) {
+        if !self.is_connected(from) {
+            return; // It crossed our own disconnect.
+        }
+        match message {
+            Message::Broadcast(message) => {
+                self.step_broadcast(now, Input::Message { from, message }, effects);
+                if !self.is_connected(from) {
+                    self.step_raft(now, Input::PeerDown(from), effects);
+                }
+            }
+            Message::Raft(message)
+                if message.is_plausible() && message.is_believable(self.raft_term()) =>
+            {
+                self.step_raft(now, Input::Message { from, message }, effects);
+            }
+            Message::Raft(_) => {
+                effects.disconnect(from);
+                self.step_broadcast(now, Input::PeerDown(from), effects);
+                self.step_raft(now, Input::PeerDown(from), effects);
+            }
+        }
+    }
+
+    fn raft_term(&self) -> Term {
+        self.raft.as_ref().map_or(Term(0), |raft| Term(raft.term()))
+    }
+
+    fn step_broadcast(
+        &mut self,
+        now: Time,
+        input: Input<broadcast::message::Message>,
+        effects: &mut Effects<Self>,
+    ) {
+        self.with_broadcast(effects, |broadcast, inner| broadcast.step(now, input, inner));
+        // Of whom broadcast hears no more, Raft hears no more.
+        let gone = self.raft.as_ref().map_or(Vec::new(), |raft| {
+            raft.peers().filter(|peer| !self.broadcast.is_connected(*peer)).collect()
+        });
+        for peer in gone {
+            self.step_raft(now, Input::PeerDown(peer), effects);
+        }
+    }
+
+    fn with_broadcast(
+        &mut self,
+        effects: &mut Effects<Self>,
+        step: impl FnOnce(&mut Broadcast, &mut Effects<Broadcast>),
+    ) {
+        let (mode, founder) = (self.config.mode, self.founder);
+        let record = |broadcast| Record::Identity(Box::new(Identity { broadcast, mode, founder }));
+        let changes =
+            effects.nested(Message::Broadcast, record, |inner| step(&mut self.broadcast, inner));
+        self.publish(&changes, effects);
+    }
+
+    fn step_raft(
+        &mut self,
+        now: Time,
+        input: Input<raft::message::Message>,
+        effects: &mut Effects<Self>,
+    ) {
+        self.with_raft(effects, |raft, inner| raft.step(now, input, inner));
+    }
+
+    fn with_raft(
+        &mut self,
+        effects: &mut Effects<Self>,
+        step: impl FnOnce(&mut Raft, &mut Effects<Raft>),
+    ) {
+        let Some(raft) = &mut self.raft else { return };
+        raft.set_watched(!self.watches.is_empty());
+        let changes = effects.nested(Message::Raft, Record::Raft, |inner| step(raft, inner));
+        let has_jumped = raft.take_jump();
+        let removed = raft.take_removed();
+        self.publish(&changes, effects);
+        self.complete_lists(effects);
+        if has_jumped {
+            self.end_passed_over(effects);
+        }
+        if let Some(removed) = removed {
+            self.broadcast.retire(&removed);
+        }
+    }
+
+    fn publish(&self, changes: &[Change], effects: &mut Effects<Self>) {
+        for of_one_revision in changes.chunk_by(|one, next| one.revision == next.revision) {
+            self.watches.publish(of_one_revision, |to, answer| effects.answer(to, answer));
+        }
+    }
+
+    /// The header of an answer that is about no keys.
+    pub fn header(&self) -> Header {
+        Header::of(self.config.name.clone())
+    }
+
+    fn on_stop(&mut self, now: Time, effects: &mut Effects<Self>) {
+        let failure = Failure::new(ErrorCode::ShuttingDown, "the node is about to end");
+        for watch in self.watches.requests() {
+            self.end_watch(watch, Some(failure.clone()), effects);
+        }
+        for request in self.waits.take_all() {
+            effects.answer(request, Answer::Reply(self.header(), Err(failure.clone())));
+        }
+        self.step_raft(now, Input::Stop, effects);
+        self.step_broadcast(now, Input::Stop, effects);
+    }
+}

@@ -1,0 +1,214 @@
+//! What clients hear: of their requests, and why not.
+
+use crate::control::cluster;
+use crate::control::failure::{Applied, ErrorCode, Failure};
+use crate::control::reply::{self, Header, Reply, Served};
+use crate::kv::command::{Encoded, EncodedCommand, Outcome, Refused};
+use crate::modes::Mode;
+use crate::protocol::{Answer, RequestId};
+use crate::raft::request::{Pending, RETRY_AFTER_MS, Work};
+use crate::raft::{Effects, Raft, Standing, Way};
+
+impl Raft {
+    /// A node that is about to end, has diverged or was removed serves nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why.
+    pub fn check_standing(&self) -> Result<(), Failure> {
+        let name = &self.config.name;
+        match self.standing {
+            Standing::Good => Ok(()),
+            Standing::Removed => {
+                Err(Failure::new(ErrorCode::Removed, format!("{name} is no longer a member")))
+            }
+            Standing::Diverged => {
+                let message = format!("the state of {name} is not that of the other members");
+                let hint =
+                    "wipe its data directory and let it join again; keep a copy to find out why";
+                Err(Failure::new(ErrorCode::Corrupt, message).with_hint(hint))
+            }
+        }
+    }
+
+    /// Whether a leader can take a write.
+    pub(super) fn check_room(&self) -> Result<(), Failure> {
+        if self.disk_full {
+            let message = format!("the disk of {}, the leader, is full", self.config.name);
+            return Err(Failure::new(ErrorCode::Quota, message)
+                .retry_after_ms(1_000)
+                .with_hint("make room; writes go on by themselves then"));
+        }
+        if !self.has_room() {
+            let message = "too much is proposed and not committed";
+            let failure = Failure::new(ErrorCode::Overloaded, message);
+            return Err(failure.retry_after_ms(RETRY_AFTER_MS));
+        }
+        Ok(())
+    }
+
+    /// Why a request is late, and whether it may be carried out yet.
+    pub(super) fn late(&self, pending: &Pending) -> Failure {
+        if pending.may_be_applied() {
+            let message = "it was proposed, and whether it is committed was not known in time";
+            let failure = Failure::new(ErrorCode::Timeout, message);
+            return Failure { applied: Some(Applied::Unknown), ..failure };
+        }
+        self.unavailable()
+    }
+
+    /// Why nothing is committed.
+    fn unavailable(&self) -> Failure {
+        let hint = "distdbctl explain tells why";
+        if self.leads() {
+            let message = "a majority of the voters was not heard of in time";
+            return Failure::new(ErrorCode::NoQuorum, message).with_hint(hint);
+        }
+        if !self.is_member() {
+            let message = format!("{} has not been taken into the cluster yet", self.config.name);
+            return Failure::new(ErrorCode::NotReady, message).with_hint(hint);
+        }
+        if self.disk_full && self.leader().is_some() {
+            let name = &self.config.name;
+            let message = format!("the disk of {name} is full, so it falls behind the leader");
+            let hint = "make room, or ask another node";
+            return Failure::new(ErrorCode::Behind, message).with_hint(hint);
+        }
+        let message = match self.leader() {
+            Some(_) => "the leader did not answer in time",
+            None => "no leader is known, so there may be no majority",
+        };
+        Failure::new(ErrorCode::NoLeader, message).with_hint(hint)
+    }
+
+    /// This try took no effect; one before it, through another leader, may have.
+    pub(super) fn fail_try(
+        &mut self,
+        id: RequestId,
+        failure: Failure,
+        way: Way,
+        effects: &mut Effects,
+    ) {
+        let is_uncertain = self.requests.pending.get(&id).is_some_and(|p| p.is_uncertain);
+        let applied = if is_uncertain { Some(Applied::Unknown) } else { failure.applied };
+        self.fail(id, Failure { applied, ..failure }, way, effects);
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        id: RequestId,
+        failure: Failure,
+        way: Way,
+        effects: &mut Effects,
+    ) {
+        if self.requests.pending.remove(&id).is_some() {
+            let answer = Answer::Reply(self.header(None), Err(failure));
+            Self::answer(way, id, answer, effects);
+        }
+    }
+
+    pub(super) fn succeed(&mut self, id: RequestId, reply: Reply, way: Way, effects: &mut Effects) {
+        if self.requests.pending.remove(&id).is_some() {
+            let answer = Answer::Reply(self.header(None), Ok(reply));
+            Self::answer(way, id, answer, effects);
+        }
+    }
+
+    /// Answers a write with what it did.
+    pub(super) fn complete(
+        &mut self,
+        id: RequestId,
+        outcome: Outcome,
+        duplicate: bool,
+        way: Way,
+        effects: &mut Effects,
+    ) {
+        let reply = match outcome {
+            Outcome::Put { revision } => {
+                Ok(Reply::Put(reply::Put { revision, sent_to: None, duplicate }))
+            }
+            Outcome::Deleted { deleted, revision } => {
+                Ok(Reply::Delete(reply::Delete { deleted, revision, sent_to: None, duplicate }))
+            }
+            Outcome::ModeSet => Ok(Reply::Modes(self.modes_after(id))),
+            Outcome::Refused(why) => Err(refused(why)),
+        };
+        match reply {
+            Ok(reply) => self.succeed(id, reply, way, effects),
+            Err(failure) => self.fail(id, failure, way, effects),
+        }
+    }
+
+    /// The header of an answer of this mode.
+    pub fn header(&self, served: Option<Served>) -> Header {
+        Header {
+            node: self.config.name.clone(),
+            mode: Some(Mode::Raft),
+            term: Some(self.term.0),
+            revision: Some(self.state.revision),
+            served,
+        }
+    }
+
+    /// The mode table with the row that was set, which this node may not have applied yet.
+    fn modes_after(&self, id: RequestId) -> cluster::Modes {
+        let mut modes = self.state.modes.clone();
+        if let Some(Pending { work: Work::Write { command, .. }, .. }) =
+            self.requests.pending.get(&id)
+            && let Some(EncodedCommand::SetMode { prefix, mode }) =
+                Encoded::read(command).map(|proposal| proposal.command)
+        {
+            modes.set(prefix.to_owned(), mode);
+        }
+        cluster::Modes { modes: modes.to_rows(), changed: Some(true) }
+    }
+
+    pub(super) fn on_stop(&mut self, effects: &mut Effects) {
+        for (id, pending) in std::mem::take(&mut self.requests.pending) {
+            let failure = Failure::new(ErrorCode::ShuttingDown, "the node is about to end");
+            let applied = if pending.may_be_applied() { Applied::Unknown } else { Applied::No };
+            let failure = Failure { applied: Some(applied), ..failure };
+            effects.answer(id, Answer::Reply(self.header(None), Err(failure)));
+        }
+    }
+}
+
+/// The leader is gone, and took the outcome along.
+pub(super) fn lost() -> Failure {
+    let message = "the leader was lost before it told the outcome";
+    let failure = Failure::new(ErrorCode::LeaderLost, message);
+    Failure { applied: Some(Applied::Unknown), ..failure }
+}
+
+/// A prefix can't change its mode.
+pub fn has_keys() -> Failure {
+    let message = "keys begin with that prefix, and none may change its mode";
+    Failure::new(ErrorCode::ConditionFailed, message)
+        .with_hint("delete them first: distdbctl delete --prefix PREFIX")
+}
+
+/// Why a command did nothing, in the words of the control protocol.
+pub(super) fn refused(why: Refused) -> Failure {
+    match why {
+        Refused::HasKeys => has_keys(),
+        Refused::OtherMode(mode) => {
+            let message = format!("the key belongs to {} mode", mode.as_str());
+            Failure::new(ErrorCode::ModeMismatch, message)
+        }
+        Refused::OtherCommand => {
+            Failure::bad_request("member `request`: that client and seq came with another body")
+        }
+        Refused::Forgotten => {
+            let message = "member `request`: that seq is too far behind the client's latest ones to \
+                           tell whether it was executed";
+            let failure = Failure::bad_request(message);
+            Failure { applied: Some(Applied::Unknown), ..failure }
+        }
+        Refused::TooManyModes => {
+            Failure::new(ErrorCode::TooLarge, "the mode table has as many rows as it takes")
+        }
+        Refused::Unreadable => {
+            Failure::new(ErrorCode::Version, "the members don't know this operation")
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Applying what is committed, and comparing what came of it.
+
+use std::collections::VecDeque;
+
+use crate::identity::NodeId;
+use crate::kv::state::State;
+use crate::observe::Event;
+use crate::raft::log::{EntryId, Index, Payload};
+use crate::raft::message::{Answered, Message};
+use crate::raft::replication::Origin;
+use crate::raft::{Effects, Raft, Role, Standing, Way};
+use crate::time::Time;
+
+/// Each so manieth entry's state is remembered by its hash.
+const CHECKPOINT_EVERY: u64 = 256;
+
+/// So many are remembered: followers are rarely further behind, and then compare the next one.
+const CHECKPOINTS_MAX: usize = 64;
+
+/// Hashes of the state at some indexes, the latest last.
+#[derive(Debug, Default)]
+pub(super) struct Checkpoints {
+    all: VecDeque<(Index, u64)>,
+}
+
+impl Checkpoints {
+    fn note(&mut self, index: Index, state: &State) {
+        if index.0.is_multiple_of(CHECKPOINT_EVERY) {
+            if self.all.len() == CHECKPOINTS_MAX {
+                self.all.pop_front();
+            }
+            self.all.push_back((index, state.hash()));
+        }
+    }
+
+    /// What a follower tells its leader: while entries flow that of the latest full row, because
+    /// the leader remembers that one too, else that of this moment.
+    pub(super) fn latest(
+        &self,
+        applied: Index,
+        is_idle: bool,
+        state: &State,
+    ) -> Option<(Index, u64)> {
+        if is_idle { Some((applied, state.hash())) } else { self.all.back().copied() }
+    }
+
+    fn at(&self, index: Index) -> Option<u64> {
+        self.all.iter().rev().find(|(at, _)| *at == index).map(|(_, hash)| *hash)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+    }
+}
+
+impl Raft {
+    /// "If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state
+    /// machine" (Raft Figure 2).
+    pub(super) fn apply(&mut self, now: Time, effects: &mut Effects, way: Way) {
+        if self.last_applied == self.commit_index {
+            return;
+        }
+        while self.last_applied < self.commit_index {
+            self.apply_next(now, effects, way);
+        }
+        let (index, hash) = (self.last_applied.0, self.state.hash());
+        effects.observe(Event::Apply { index, hash });
+        self.serve_reached(way, effects);
+    }
+
+    /// Answers the reads that waited for the state to come this far.
+    pub(super) fn serve_reached(&mut self, way: Way, effects: &mut Effects) {
+        while let Some(first) = self.requests.at_index.first_entry()
+            && *first.key() <= self.last_applied
+        {
+            for id in first.remove() {
+                self.read_now(id, way, effects);
+            }
+        }
+    }
+
+    fn apply_next(&mut self, now: Time, effects: &mut Effects, way: Way) {
+        let index = self.last_applied.next();
+        let entry = self.log.get(index).expect("what is committed is in the log").clone();
+        self.last_applied = index;
+        let outcome = match entry.payload {
+            Payload::Noop => None,
+            Payload::Configuration(configuration) => {
+                self.on_configuration_committed(now, index, &configuration, way, effects);
+                None
+            }
+            Payload::Command(command) => {
+                let mut changes = Vec::new();
+                let told = self.is_watched.then_some(&mut changes);
+                let applied = self.state.apply(index.0, &command, told);
+                changes.into_iter().for_each(|change| effects.change(change));
+                Some((applied.outcome, applied.duplicate))
+            }
+        };
+        self.checkpoints.note(index, &self.state);
+        let id = EntryId { term: entry.term, index };
+        while let Some((proposed, origin)) = self.proposed.take_up_to(index) {
+            match &outcome {
+                Some((outcome, duplicate)) if proposed == id => {
+                    let (outcome, duplicate) = (outcome.clone(), *duplicate);
+                    self.respond(origin, Answered::Applied { outcome, duplicate }, way, effects);
+                }
+                // Another entry has its place for ever: it will never be applied (R12).
+                Some(_) | None => self.respond(origin, Answered::NotLeader, way, effects),
+            }
+        }
+    }
+
+    /// Applies what the disk says was committed, before anybody asks.
+    pub(super) fn apply_silently(&mut self) {
+        while self.last_applied < self.commit_index {
+            self.last_applied = self.last_applied.next();
+            let entry = self.log.get(self.last_applied).expect("it is in the log");
+            if let Payload::Command(command) = &entry.payload {
+                self.state.apply(self.last_applied.0, command, None);
+            }
+            self.checkpoints.note(self.last_applied, &self.state);
+        }
+    }
+
+    /// A follower has told the hash of its state. Where a majority has another one than it, its
+    /// state is wrong; where a majority has another one than this leader, this leader's is.
+    pub(super) fn compare_checkpoint(
+        &mut self,
+        from: NodeId,
+        checkpoint: Option<(Index, u64)>,
+        effects: &mut Effects,
+    ) {
+        let Some((index, theirs)) = checkpoint else { return };
+        let is_now = index == self.last_applied;
+        let ours = if is_now { Some(self.state.hash()) } else { self.checkpoints.at(index) };
+        let Some(ours) = ours else { return };
+        let node = self.config.node;
+        let Role::Leader(leader) = &mut self.role else { return };
+        leader.agreement.insert(from, ours == theirs);
+        let agreement = &leader.agreement;
+        if agreement.values().all(|agrees| *agrees) {
+            return;
+        }
+        let configuration = self.configurations.latest();
+        let agrees = |voter| voter == node || agreement.get(&voter) == Some(&true);
+        let differs = |voter| agreement.get(&voter) == Some(&false);
+        if configuration.is_majority(agrees) {
+            if ours != theirs {
+                self.tell(from, Message::Diverged { index }, Way::Early, effects);
+            }
+        } else if configuration.is_majority(differs) {
+            self.on_diverged(index, effects);
+        }
+    }
+
+    /// This node's state is not that of the others: it serves no more, and takes no office.
+    pub(super) fn on_diverged(&mut self, index: Index, effects: &mut Effects) {
+        if self.standing == Standing::Good {
+            self.standing = Standing::Diverged;
+            effects.observe(Event::Diverged { index: index.0 });
+        }
+    }
+
+    /// Whoever proposed what stands up to `index` will not hear what it did: a snapshot has passed
+    /// it over.
+    pub(super) fn forget_proposed(&mut self, index: Index, effects: &mut Effects) {
+        while let Some((_, origin)) = self.proposed.take_up_to(index) {
+            match origin {
+                Origin::Client(id) => self.on_lost(vec![id], effects),
+                Origin::Peer { .. } => {
+                    let failure = crate::raft::answer::lost();
+                    let outcome = crate::raft::forward::refused(failure);
+                    self.respond(origin, outcome, Way::Early, effects);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Snapshots: when they are taken, sent and installed (Raft §7).
+
+use std::collections::BTreeMap;
+
+use crate::identity::NodeId;
+use crate::observe::Event;
+use crate::protocol::Task;
+use crate::raft::configuration::Configurations;
+use crate::raft::log::{Index, Payload};
+use crate::raft::progress::Pace;
+use crate::raft::snapshot::Snapshot;
+use crate::raft::{Effects, Raft, Role};
+use crate::time::Time;
+
+/// After so many heartbeats a snapshot that did not arrive is sent again.
+const RETRY_HEARTBEATS: u32 = 5;
+
+/// The snapshots on disk, and on their way.
+#[derive(Debug)]
+pub(super) struct Snapshots {
+    /// The newest on disk goes up to here.
+    pub(super) index: Index,
+    /// Of the one that is being written.
+    writing: Option<Index>,
+    /// To whom one is sent; or when to try again.
+    sending: BTreeMap<NodeId, Option<Time>>,
+}
+
+impl Snapshots {
+    pub(super) fn of(index: Index) -> Self {
+        Self { index, writing: None, sending: BTreeMap::new() }
+    }
+
+    /// A member is connected anew: what was on its way to it before is most likely lost.
+    pub(super) fn forget(&mut self, to: NodeId) {
+        self.sending.remove(&to);
+    }
+
+    /// What sends the one on disk to a member, unless that is under way, or has just failed.
+    pub(super) fn begin_sending(&mut self, now: Time, to: NodeId) -> Option<Task> {
+        match self.sending.get(&to) {
+            Some(None) => return None,
+            Some(Some(not_before)) if now < *not_before => return None,
+            Some(Some(_)) | None => {}
+        }
+        self.sending.insert(to, None);
+        Some(Task::SendSnapshot(to))
+    }
+}
+
+impl Raft {
+    /// Takes a snapshot if enough was applied since the last one. It is a clone that shares all
+    /// with the state; writing it goes on beside the node.
+    pub(super) fn take_snapshot(&mut self, effects: &mut Effects) {
+        let index = self.last_applied;
+        let every = self.config.snapshot_every;
+        // Not all members at the same entry: they may share a disk, and a majority should not be
+        // slow at once.
+        let after = every - self.config.node.0 % (every / 4).max(1);
+        let is_due = index.0 - self.snapshots.index.0 >= after;
+        if !is_due || self.snapshots.writing.is_some() {
+            return;
+        }
+        let last = self.log.id_at(index).expect("what is applied is in the log, or its base");
+        let configuration = self.configurations.at(index).clone();
+        let snapshot = Snapshot { last, configuration, state: self.state.clone() };
+        self.snapshots.writing = Some(index);
+        effects.observe(Event::TakeSnapshot { index: index.0 });
+        effects.task(Task::WriteSnapshot(Box::new(snapshot)));
+    }
+
+    pub(super) fn on_snapshot_written(&mut self, index: Index, effects: &mut Effects) {
+        self.snapshots.writing = None;
+        // A received one may have come meanwhile.
+        if index > self.snapshots.index {
+            self.snapshots.index = index;
+            effects.task(Task::Release(index.0));
+            self.log.release(index, self.config.log_kept_bytes);
+            self.configurations.compact(self.log.base().index);
+        }
+    }
+
+    /// A snapshot has come, and is on the disk. "If existing log entry has same index and term as
+    /// snapshot's last included entry, retain log entries following it. Otherwise discard the
+    /// entire log" (Raft Figure 13).
+    pub(super) fn on_snapshot_received(
+        &mut self,
+        now: Time,
+        snapshot: Snapshot,
+        effects: &mut Effects,
+    ) {
+        let Snapshot { last, configuration, state } = snapshot;
+        if last.index <= self.commit_index {
+            return; // This node has come further meanwhile (R18).
+        }
+        if last.term > self.term {
+            // Its sender may be in a later term than the one in which it was a leader here.
+            self.become_follower(now, last.term, None, effects);
+        }
+        self.log.restart(last);
+        self.configurations = Configurations::behind(last.index, configuration);
+        for index in last.index.0 + 1..=self.log.last().index.0 {
+            if let Some(Payload::Configuration(later)) = self.payload_at(Index(index)) {
+                self.configurations.append(Index(index), *later);
+            }
+        }
+        // What came in this commit before the snapshot's end is in it, on the disk.
+        self.unsaved.from = Some(last.index.next());
+        self.durable = self.durable.min(last.index);
+        self.state = state;
+        self.checkpoints.clear();
+        (self.commit_index, self.last_applied) = (last.index, last.index);
+        self.snapshots.index = last.index;
+        self.has_jumped = true;
+        effects.observe(Event::InstallSnapshot { last });
+        effects.task(Task::Release(last.index.0));
+        self.forget_proposed(last.index, effects);
+        self.serve_reached(super::Way::Late, effects);
+    }
+
+    /// What was to be sent has arrived, or has not.
+    pub(super) fn on_snapshot_sent(&mut self, now: Time, to: NodeId, index: Option<Index>) {
+        let pause = self.config.heartbeat_interval * RETRY_HEARTBEATS;
+        match index {
+            Some(_) => self.snapshots.sending.remove(&to),
+            None => self.snapshots.sending.insert(to, Some(now + pause)),
+        };
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(progress) = leader.progress.get_mut(&to) else { return };
+        if progress.pace == Pace::Snapshot {
+            let next = index.map_or(progress.next_index(), Index::next);
+            progress.probe(next);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::kv::state::State;
+    use crate::modes::Mode;
+    use crate::protocol::{Effects, Input, Protocol};
+    use crate::raft::configuration::Configuration;
+    use crate::raft::log::{Entry, EntryId, Term};
+    use crate::raft::message::{Append, Message};
+
+    fn id(term: u64, index: u64) -> EntryId {
+        EntryId { term: Term(term), index: Index(index) }
+    }
+
+    fn follower() -> Raft {
+        let config = Config {
+            node: NodeId(2),
+            name: "n2".parse().expect("a name"),
+            address: "n2:1".to_owned(),
+            heartbeat_interval: Duration::from_millis(100),
+            election_timeout: Duration::from_secs(1),
+            mode: Mode::Raft,
+            snapshot_every: 100,
+            log_kept_bytes: 0,
+            seed: 1,
+        };
+        Raft::recover(config, false, None, Vec::new()).expect("nothing contradicts itself")
+    }
+
+    /// R18: a snapshot that comes in one commit with entries which it covers. Found by the
+    /// simulator: what was unsaved of the log was looked for in what the snapshot had replaced.
+    #[test]
+    fn a_snapshot_takes_the_place_of_entries_that_are_not_saved() {
+        let mut raft = follower();
+        let mut effects = Effects::default();
+        let entries = vec![Entry { term: Term(1), payload: Payload::Noop }; 3];
+        let (term, prev) = (Term(1), id(0, 0));
+        let append = Append { term, prev, entries, commit: Index(0), round: 1 };
+        let input = Input::Message { from: NodeId(1), message: Message::Append(append) };
+        raft.step(Time::default(), input, &mut effects);
+        let configuration = Configuration::alone(NodeId(1), "n1".parse().expect("a name"));
+        let snapshot = Snapshot { last: id(1, 5), configuration, state: State::new(Mode::Raft) };
+        let input = Input::SnapshotReceived(Box::new(snapshot));
+        raft.step(Time::default(), input, &mut effects);
+        raft.flush(Time::default(), &mut effects);
+        assert_eq!(
+            (raft.log.base(), raft.last_applied, raft.durable),
+            (id(1, 5), Index(5), Index(5))
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! Reads of the state.
+
+use crate::control::cluster::Modes;
+use crate::control::failure::{ErrorCode, Failure};
+use crate::control::reply::{Get, Item, Reply, Served};
+use crate::control::request::Range;
+use crate::kv::key::Key;
+use crate::kv::page::{Row, page};
+use crate::kv::store;
+use crate::modes::{Mode, ModeRow};
+use crate::protocol::{Answer, RequestId};
+use crate::raft::answer::refused;
+use crate::raft::request::Work;
+use crate::raft::{Effects, Raft, Way};
+
+/// A question about the state.
+#[derive(Debug)]
+pub(super) enum Query {
+    Get(Key),
+    List(Range),
+    /// What the mode table would be.
+    AfterModeSet {
+        prefix: String,
+        mode: Mode,
+    },
+    Modes,
+}
+
+impl Raft {
+    /// Answers a read whose time has come.
+    pub(super) fn read_now(&mut self, id: RequestId, way: Way, effects: &mut Effects) {
+        let Some(pending) = self.requests.pending.remove(&id) else { return };
+        let Work::Read(query) = &pending.work else { return };
+        let outcome = self.check_standing().and_then(|()| self.query(query));
+        let answer = Answer::Reply(self.header(Some(Served::Linearizable)), outcome);
+        Self::answer(way, id, answer, effects);
+    }
+
+    /// Answers from whatever this node holds. It was committed, so it may leave at once.
+    pub(super) fn read_stale(&mut self, id: RequestId, work: &Work, effects: &mut Effects) {
+        let Work::Read(query) = work else { return };
+        let outcome = if self.knows_modes() { self.query(query) } else { Err(self.no_state()) };
+        let answer = Answer::Reply(self.header(Some(Served::Stale)), outcome);
+        effects.answer_early(id, answer);
+    }
+
+    /// Why there is nothing to read yet.
+    pub fn no_state(&self) -> Failure {
+        let message = format!("{} has not got the state of the cluster yet", self.config.name);
+        Failure::new(ErrorCode::NotReady, message)
+            .retry_after_ms(100)
+            .with_hint("distdbctl wait synced")
+    }
+
+    fn query(&self, query: &Query) -> Result<Reply, Failure> {
+        let store = &self.state.store;
+        match query {
+            Query::Get(key) => {
+                let found = store.get(key).map(|item| row(key, item));
+                let item = found.map(Item::from);
+                Ok(Reply::Get(Box::new(Get { found: item.is_some(), item })))
+            }
+            Query::List(range) => {
+                let found = store.range(&range.prefix, range.start.as_deref());
+                Ok(Reply::List(page(range, found.map(|(key, item)| row(key, item)))))
+            }
+            Query::AfterModeSet { prefix, mode } => {
+                self.state.check_mode(prefix, *mode).map_err(refused)?;
+                let mut modes = self.state.modes.clone();
+                modes.set(prefix.clone(), *mode);
+                Ok(Reply::Modes(Modes { modes: modes.to_rows(), changed: Some(false) }))
+            }
+            Query::Modes => Ok(Reply::Modes(Modes { modes: self.mode_rows(), changed: None })),
+        }
+    }
+
+    /// The mode table.
+    pub fn mode_rows(&self) -> Vec<ModeRow> {
+        self.state.modes.to_rows()
+    }
+}
+
+fn row<'a>(key: &'a Key, item: &'a store::Item) -> Row<'a> {
+    Row {
+        key,
+        value: item.value(),
+        create_revision: item.create_revision,
+        mod_revision: item.mod_revision,
+        version: item.version,
+    }
+}

@@ -1,0 +1,351 @@
+//! What clients ask of this node, from the question to the answer.
+//!
+//! ```text
+//!             ┌──────────── no leader, or another one ───────────┐
+//!             ▼                                                  │
+//!  client ─▶ waiting ─┬─ this node leads ──▶ here ───────────────┤
+//!                     └─ another leads ────▶ asked ──────────────┤
+//!                                                                └─▶ answered
+//! ```
+//!
+//! A request that was surely not carried out, or that carries a tag, goes back to waiting when its
+//! leader is lost; another one ends with an outcome that is unknown. What is late is answered.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::control::failure::{ErrorCode, Failure};
+use crate::control::request::{Call, Read, Request, Selection};
+use crate::identity::NodeId;
+use crate::kv::command::{Command, Proposal, Tag};
+use crate::protocol::{Answer, RequestId};
+use crate::raft::answer::lost;
+use crate::raft::log::Index;
+use crate::raft::message::Ask;
+use crate::raft::query::Query;
+use crate::raft::replication::Origin;
+use crate::raft::{Effects, Raft, Role, Timer, Way};
+use crate::time::Time;
+
+/// Requests that wait for an answer. More are refused: those that are there must be served first.
+const PENDING_MAX: usize = 20_000;
+
+/// How long a request of a client waits that does not say.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often late requests are looked for, at most: each time all are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// When a refusal may be worth another try.
+pub(super) const RETRY_AFTER_MS: u64 = 100;
+
+/// The requests without an answer.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    pub(super) pending: BTreeMap<RequestId, Pending>,
+    /// For whom no leader is known.
+    waiting: Vec<RequestId>,
+    /// Reads to ask the leader about, all at once.
+    pub(super) unasked: Vec<RequestId>,
+    /// What the leader was asked.
+    pub(super) asks: BTreeMap<u64, Asked>,
+    /// The number of the last one.
+    pub(super) asks_made: u64,
+    /// When to look for late ones.
+    looked_at: Option<Time>,
+    /// Reads that wait for the state to come this far.
+    pub(super) at_index: BTreeMap<Index, Vec<RequestId>>,
+}
+
+/// Something that another node was asked.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) node: NodeId,
+    pub(super) requests: Vec<RequestId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Pending {
+    deadline: Time,
+    pub(super) work: Work,
+    /// Whether it is on its way to be applied.
+    pub(super) is_under_way: bool,
+    /// Whether it was once, and what became of it is not known: it has a tag, and is tried again.
+    pub(super) is_uncertain: bool,
+}
+
+/// What a request is about.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// A [`Proposal`].
+    Write { command: Bytes, is_tagged: bool },
+    /// A question about the state.
+    Read(Query),
+    /// What the leader alone does.
+    Lead(Ask),
+}
+
+impl Work {
+    /// What a request is about, and whether what this node holds will do for it.
+    fn of(request: Request, tag: Option<Tag>) -> (Self, bool) {
+        let write = |command| {
+            let command = Proposal { tag, command }.encode();
+            Self::Write { command, is_tagged: tag.is_some() }
+        };
+        let mut is_stale = false;
+        let mut read = |query, freshness| {
+            is_stale = freshness == Some(Read::Stale);
+            Self::Read(query)
+        };
+        let work = match request {
+            Request::Get { key, read: freshness } => read(Query::Get(key), freshness),
+            Request::Put { key, value } => write(Command::Put { key, value }),
+            Request::Delete(Selection::Key(key)) => write(Command::Delete(key)),
+            Request::Delete(Selection::Prefix(prefix)) => write(Command::DeletePrefix(prefix)),
+            Request::ModeSet { prefix, mode, dry_run: false } => {
+                write(Command::SetMode { prefix, mode })
+            }
+            Request::Member { change, member, dry_run } => {
+                Self::Lead(Ask::Member { change, member, dry_run })
+            }
+            Request::TransferLeader { member } => Self::Lead(Ask::Transfer(member)),
+            Request::List(range) => {
+                let freshness = range.read;
+                read(Query::List(range), freshness)
+            }
+            Request::ModeSet { prefix, mode, dry_run: true } => {
+                read(Query::AfterModeSet { prefix, mode }, None)
+            }
+            // What this node knows will do: it is asked when there is no majority, too.
+            Request::Modes => read(Query::Modes, Some(Read::Stale)),
+            Request::Hello
+            | Request::Watch { .. }
+            | Request::Cancel { .. }
+            | Request::Status
+            | Request::Members
+            | Request::Wait(_)
+            | Request::Live
+            | Request::Ready
+            | Request::Health
+            | Request::Sync
+            | Request::Fault(_)
+            | Request::Explain { .. } => unreachable!("these are not for raft"),
+        };
+        (work, is_stale)
+    }
+
+    /// Whether it does no harm to do it twice.
+    fn is_repeatable(&self) -> bool {
+        matches!(self, Self::Write { is_tagged: true, .. } | Self::Read(_))
+    }
+}
+
+impl Pending {
+    pub(super) fn may_be_applied(&self) -> bool {
+        (self.is_under_way || self.is_uncertain) && !matches!(self.work, Work::Read(_))
+    }
+}
+
+/// So many questions no process asks: its numbers are its own.
+const ASKS_MAX: u64 = 1_000_000_000;
+
+impl Requests {
+    /// None yet. The number of the first question is drawn: an answer to the process that ran here
+    /// before must not be taken for one to this.
+    pub(super) fn new(draw: u64) -> Self {
+        Self { asks_made: draw % (u64::MAX / ASKS_MAX) * ASKS_MAX, ..Self::default() }
+    }
+
+    pub(super) fn forget(&mut self, request: RequestId) {
+        self.pending.remove(&request);
+    }
+
+    pub(super) fn forget_connection(&mut self, connection: u64) {
+        let id = |sequence| RequestId { connection, sequence };
+        let of_it = self.pending.range(id(0)..=id(u64::MAX)).map(|(id, _)| *id);
+        for request in of_it.collect::<Vec<_>>() {
+            self.pending.remove(&request);
+        }
+    }
+
+    /// It was not carried out: it waits for a leader again.
+    pub(super) fn retry(&mut self, request: RequestId) {
+        if self.pending.contains_key(&request) {
+            self.waiting.push(request);
+        }
+    }
+
+    /// A node is gone, and what it was asked with it.
+    pub(super) fn on_unreachable(&mut self, node: NodeId) -> Vec<RequestId> {
+        take_asks(&mut self.asks, |asked| asked.node == node)
+    }
+}
+
+impl Raft {
+    pub(super) fn on_request(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        call: Call,
+        effects: &mut Effects,
+    ) {
+        if let Err(failure) = self.check_standing() {
+            self.refuse(id, failure, effects);
+            return;
+        }
+        let tag = call.tag.as_ref().and_then(Tag::of);
+        let (work, is_stale) = Work::of(call.request, tag);
+        let deadline = now + call.timeout.unwrap_or(TIMEOUT);
+        let pending = Pending { deadline, work, is_under_way: false, is_uncertain: false };
+        if is_stale {
+            self.read_stale(id, &pending.work, effects);
+        } else if self.requests.pending.len() >= PENDING_MAX {
+            let failure = Failure::new(ErrorCode::Overloaded, "too many requests wait here");
+            self.refuse(id, failure.retry_after_ms(RETRY_AFTER_MS), effects);
+        } else {
+            self.requests.pending.insert(id, pending);
+            self.expect_late(deadline);
+            if self.requests.waiting.is_empty() {
+                self.route(now, id, effects);
+            } else {
+                // Writes of a connection take effect in the order sent.
+                self.requests.waiting.push(id);
+                self.dispatch(now, effects);
+            }
+        }
+    }
+
+    fn refuse(&mut self, id: RequestId, failure: Failure, effects: &mut Effects) {
+        let header = self.header(None);
+        effects.answer_early(id, Answer::Reply(header, Err(failure)));
+    }
+
+    /// Takes each request that waits to a leader, if there is one.
+    pub(super) fn dispatch(&mut self, now: Time, effects: &mut Effects) {
+        if self.leader().is_none() {
+            return;
+        }
+        let mut waiting = std::mem::take(&mut self.requests.waiting);
+        waiting.sort_unstable();
+        for request in waiting {
+            self.route(now, request, effects);
+        }
+    }
+
+    fn route(&mut self, now: Time, id: RequestId, effects: &mut Effects) {
+        let Some(pending) = self.requests.pending.get_mut(&id) else { return };
+        match &self.role {
+            Role::Leader(_) => {
+                let lead = match &pending.work {
+                    Work::Lead(ask) => Some(ask.clone()),
+                    Work::Write { .. } | Work::Read(_) => None,
+                };
+                match lead {
+                    Some(ask) => self.do_lead(now, Origin::Client(id), ask, effects),
+                    None => self.do_here(id, effects),
+                }
+            }
+            Role::Follower { leader: Some(leader) } => {
+                let leader = *leader;
+                self.ask(id, leader, effects);
+            }
+            Role::Follower { leader: None }
+            | Role::PreCandidate { .. }
+            | Role::Candidate { .. } => {
+                self.requests.waiting.push(id);
+            }
+        }
+    }
+
+    fn do_here(&mut self, id: RequestId, effects: &mut Effects) {
+        let room = self.check_room();
+        let Some(pending) = self.requests.pending.get_mut(&id) else { return };
+        let Role::Leader(leader) = &mut self.role else { return };
+        match &pending.work {
+            // While another is about to lead, what comes waits for it (R27).
+            Work::Write { .. } if leader.transfer.is_some() => self.requests.waiting.push(id),
+            Work::Write { command, .. } => {
+                let command = command.clone();
+                match room {
+                    Ok(()) => {
+                        pending.is_under_way = true;
+                        self.propose(command, Origin::Client(id), effects);
+                    }
+                    Err(failure) => self.fail_try(id, failure, Way::Early, effects),
+                }
+            }
+            Work::Read(_) => leader.reads.queue(Origin::Client(id)),
+            Work::Lead(_) => {}
+        }
+    }
+
+    /// The leader that some requests were given to is gone. What may have been applied and has no
+    /// tag ends; all else is tried again.
+    pub(super) fn on_lost(&mut self, requests: Vec<RequestId>, effects: &mut Effects) {
+        for id in requests {
+            let Some(pending) = self.requests.pending.get_mut(&id) else { continue };
+            if pending.work.is_repeatable() {
+                pending.is_uncertain = true;
+                self.requests.retry(id);
+            } else {
+                self.fail(id, lost(), Way::Early, effects);
+            }
+        }
+    }
+
+    /// Another leads: what the one before was asked, and does no harm twice, is asked again.
+    pub(super) fn ask_again(&mut self, leader: NodeId) {
+        let Requests { pending, asks, .. } = &mut self.requests;
+        let is_repeatable =
+            |id: &RequestId| pending.get(id).is_none_or(|pending| pending.work.is_repeatable());
+        let is_lost =
+            |asked: &Asked| asked.node != leader && asked.requests.iter().all(is_repeatable);
+        for id in take_asks(asks, is_lost) {
+            if let Some(pending) = self.requests.pending.get_mut(&id) {
+                pending.is_uncertain = true;
+            }
+            self.requests.retry(id);
+        }
+    }
+
+    /// Looks at the requests when the first of them is late.
+    fn expect_late(&mut self, deadline: Time) {
+        if self.requests.looked_at.is_none_or(|at| deadline < at) {
+            self.requests.looked_at = Some(deadline);
+            self.timers.set(Timer::Request, deadline);
+        }
+    }
+
+    /// Answers what has waited too long.
+    pub(super) fn end_late_requests(&mut self, now: Time, effects: &mut Effects) {
+        let is_late = |(_, pending): &(&RequestId, &Pending)| pending.deadline <= now;
+        let late = self.requests.pending.iter().filter(is_late).map(|(id, _)| *id);
+        for id in late.collect::<Vec<_>>() {
+            let failure = self.late(&self.requests.pending[&id]);
+            self.fail(id, failure, Way::Early, effects);
+        }
+        let pending = &self.requests.pending;
+        self.requests.at_index.retain(|_, ids| ids.iter().any(|id| pending.contains_key(id)));
+        self.requests.asks.retain(|_, a| a.requests.iter().any(|id| pending.contains_key(id)));
+        let next = self.requests.pending.values().map(|pending| pending.deadline).min();
+        self.requests.looked_at = None;
+        if let Some(next) = next {
+            self.expect_late(next.max(now + LOOK_INTERVAL));
+        }
+    }
+}
+
+/// Takes the requests of all asks that are over.
+fn take_asks(asks: &mut BTreeMap<u64, Asked>, is_over: impl Fn(&Asked) -> bool) -> Vec<RequestId> {
+    let mut requests = Vec::new();
+    asks.retain(|_, asked| {
+        let is_over = is_over(asked);
+        if is_over {
+            requests.append(&mut asked.requests);
+        }
+        !is_over
+    });
+    requests
+}

@@ -1,0 +1,55 @@
+//! What stands for the beginning of the log: the state it made, and who belonged to the cluster.
+
+use std::io::Read;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kv::key::Key;
+use crate::kv::state::{self, State};
+use crate::kv::store::{Item, Store};
+use crate::raft::configuration::Configuration;
+use crate::raft::log::EntryId;
+use crate::storage::snapshot::{self, SnapshotError};
+
+/// The state after an entry, with all that goes with it (Raft §7). A clone takes no time.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The last entry that it stands for.
+    pub last: EntryId,
+    /// Who belonged to the cluster then.
+    pub configuration: Configuration,
+    /// Keys, sessions, modes and revision.
+    pub state: State,
+}
+
+/// What a snapshot begins with.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    last: EntryId,
+    configuration: Configuration,
+    state: state::Head,
+}
+
+impl Snapshot {
+    /// The frames of its file, one at a time.
+    pub fn frames(&self) -> impl Iterator<Item = Vec<u8>> + use<'_> {
+        let (configuration, state) = (self.configuration.clone(), self.state.head());
+        let head = Head { last: self.last, configuration, state };
+        snapshot::frames(head, self.state.store.iter())
+    }
+
+    /// Reads the frames of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`], also where its parts do not belong together.
+    pub fn read(input: &mut impl Read) -> Result<Self, SnapshotError> {
+        let mut store = Store::default();
+        let head: Head = snapshot::read(input, |(key, item): (Key, Item)| {
+            store.load(key, item);
+        })?;
+        let state = State::assemble(&head.state, store)
+            .ok_or(SnapshotError::Damaged("its parts do not belong together"))?;
+        Ok(Self { last: head.last, configuration: head.configuration, state })
+    }
+}

@@ -1,0 +1,104 @@
+//! The flags of `member`, `mode` and `explain`.
+
+use std::ffi::OsString;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use common::control::request::Purpose;
+use common::modes;
+
+use crate::help;
+
+/// `member`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Member {
+    /// Print the members, as the command members does; exit 7 if one is not up
+    #[command(visible_alias = "ls")]
+    List,
+    /// Make a member one no longer; print what becomes of the quorum
+    #[command(visible_alias = "rm", after_help = help::AFTER_MEMBER_REMOVE)]
+    Remove(Change),
+    /// Give a learner that has caught up a vote; print what becomes of the quorum
+    Promote(Change),
+    /// Hand leadership over; print who leads then
+    #[command(alias = "move-leader")]
+    Transfer {
+        /// To whom, by name or id; without it, to who is furthest
+        member: Option<String>,
+    },
+}
+
+/// `member remove` and `member promote`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Change {
+    /// The member's name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) member: String,
+    /// Change nothing, and tell what would be; exit 7 if writes would stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `mode`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// Print the table: of a key the longest prefix counts
+    #[command(visible_alias = "ls")]
+    List,
+    /// Give the keys of a prefix to a mode; print the table
+    Set {
+        /// What the keys begin with; '' begins all
+        prefix: OsString,
+        /// How they are to be replicated
+        #[arg(value_enum)]
+        mode: ModeName,
+        /// Tell whether it could be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// What MODE takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeName {
+    /// Sent to who is connected, read where you are: fast, and may diverge
+    Broadcast,
+    /// Durable on a majority, read as if there were one copy
+    Raft,
+}
+
+impl From<ModeName> for modes::Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Broadcast => Self::Broadcast,
+            ModeName::Raft => Self::Raft,
+        }
+    }
+}
+
+/// `explain`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    /// Of which key; without it, of those of the cluster's first mode
+    pub(crate) key: Option<OsString>,
+    /// Just of reads, or of writes
+    #[arg(long = "for", value_enum, value_name = "WHAT")]
+    pub(crate) purpose: Option<PurposeName>,
+}
+
+/// What `--for` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PurposeName {
+    /// Linearizable reads
+    Read,
+    /// Writes
+    Write,
+}
+
+impl From<PurposeName> for Purpose {
+    fn from(name: PurposeName) -> Self {
+        match name {
+            PurposeName::Read => Self::Read,
+            PurposeName::Write => Self::Write,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Snapshots on a host's disk: what the daemon does beside its loop.
+
+use std::io::{self, Read};
+
+use common::raft::snapshot::Snapshot;
+use common::storage::snapshot::{self, HEADER_BYTES};
+use common::storage::{Disk, Owner};
+
+use super::Host;
+
+impl Host {
+    fn owner(&mut self) -> Owner {
+        self.process().storage.owner().expect("a node with a log belongs to a cluster")
+    }
+
+    /// Writes a snapshot of the node's own.
+    ///
+    /// # Errors
+    ///
+    /// That of the disk; where it is full, nothing has changed.
+    pub fn write_snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        let frames: Vec<u8> = snapshot.frames().flatten().collect();
+        self.write_frames(snapshot.last.index.0, &frames)
+    }
+
+    fn write_frames(&mut self, index: u64, frames: &[u8]) -> io::Result<()> {
+        let header = snapshot::header(self.owner());
+        let bytes = [header.as_slice(), frames].concat();
+        self.process().storage.disk_mut().replace(&snapshot::name(index), &bytes)
+    }
+
+    /// The newest snapshot: its index, and its frames as they go to another node.
+    pub fn newest_snapshot(&self) -> Option<(u64, Vec<u8>)> {
+        let disk = self.disk();
+        let files = disk.files().expect("in memory");
+        let index = files.iter().filter_map(|file| snapshot::index_of(file)).max()?;
+        let mut bytes = Vec::new();
+        let mut reader = disk.reader(&snapshot::name(index)).expect("it was listed");
+        reader.read_to_end(&mut bytes).expect("in memory");
+        Some((index, bytes.split_off(HEADER_BYTES)))
+    }
+
+    /// Takes the frames of another node's snapshot, and reads them back.
+    ///
+    /// # Errors
+    ///
+    /// That of the disk.
+    pub fn receive_snapshot(&mut self, frames: &[u8]) -> io::Result<Snapshot> {
+        let snapshot = Snapshot::read(&mut &*frames).map_err(io::Error::other)?;
+        self.write_frames(snapshot.last.index.0, frames)?;
+        Ok(snapshot)
+    }
+
+    /// Removes what a snapshot up to `index` stands for.
+    ///
+    /// # Errors
+    ///
+    /// That of the disk.
+    pub fn release(&mut self, index: u64) -> io::Result<()> {
+        self.process().storage.snapshot_written(index)
+    }
+}

@@ -1,0 +1,74 @@
+//! Which checkers look on.
+
+use common::identity::NodeId;
+use common::node::{Message, Node};
+use common::protocol::{Input, Outbox};
+
+use crate::check::raft::RaftChecks;
+use crate::check::{self, Checks, Violation};
+
+use super::lab::Lab;
+use super::profile::Profile;
+
+/// The checkers of the lab.
+#[derive(Debug)]
+pub(super) enum Judge {
+    Broadcast(Box<Checks>),
+    Raft(Box<RaftChecks>),
+}
+
+impl Judge {
+    pub(super) fn new(lab: Lab, profile: &Profile) -> Self {
+        match lab {
+            Lab::Broadcast if profile.is_lossless() => {
+                Self::Broadcast(Box::new(Checks::new(check::Network::Lossless)))
+            }
+            Lab::Broadcast => Self::Broadcast(Box::new(Checks::new(check::Network::Lossy))),
+            Lab::Raft => Self::Raft(Box::default()),
+        }
+    }
+
+    /// A process has started.
+    pub(super) fn on_start(&mut self, node: NodeId, state: &Node) -> Result<(), Violation> {
+        match self {
+            Self::Broadcast(_) => Ok(()),
+            Self::Raft(checks) => checks.on_start(node, state),
+        }
+    }
+
+    /// A step is done, and what may leave at once is about to.
+    pub(super) fn on_step(
+        &mut self,
+        node: NodeId,
+        inputs: &[Input<Message>],
+        early: &Outbox<Node>,
+        state: &Node,
+    ) -> Result<(), Violation> {
+        match self {
+            Self::Broadcast(_) => Ok(()),
+            Self::Raft(checks) => checks.on_step(node, inputs, early, state),
+        }
+    }
+
+    /// The disk has what a step did, and the rest is about to leave.
+    pub(super) fn on_commit(
+        &mut self,
+        node: NodeId,
+        inputs: &[Input<Message>],
+        outbox: &Outbox<Node>,
+        state: &Node,
+    ) -> Result<(), Violation> {
+        match self {
+            Self::Broadcast(checks) => checks.on_batch(node, inputs, outbox, state),
+            Self::Raft(checks) => checks.on_commit(node, outbox, state),
+        }
+    }
+
+    /// The process of `node` has ended.
+    pub(super) fn on_crash(&mut self, node: NodeId) {
+        match self {
+            Self::Broadcast(checks) => checks.on_crash(node),
+            Self::Raft(checks) => checks.on_crash(node),
+        }
+    }
+}
