@@ -6,6 +6,7 @@ SHELL := bash
 
 N ?= 3
 SEEDS ?= 200
+LAB ?= all
 PREFIX ?= /usr/local
 DESTDIR ?=
 # Shell tests at a time: they wait more than they work.
@@ -18,7 +19,7 @@ SCRIPTS := .ci/run .ci/tools .ci/advisories $(wildcard tests/*.sh spec/*.sh test
 BATS_EXCLUDED := SC2004,SC2016,SC2030,SC2031,SC2034,SC2154,SC2317
 UNITS := lib/systemd/system
 
-.PHONY: build test cluster cluster-stop verify fix spec spec-quick spec-full sim bench install clean help
+.PHONY: build test cluster cluster-stop verify fix spec spec-quick spec-full sim mutants bench measure install clean help
 
 build: ## build the release binaries (the default)
 	@.ci/tools cargo cc
@@ -67,11 +68,18 @@ spec-full: ## check all TLA+ models, some of which take minutes
 	@[ -n "$${TLC:-}" ] || command -v tlc >/dev/null || .ci/tools java pip
 	spec/check.sh full
 
-sim: ## play random histories in the simulator: SEEDS=200 of them, or just SEED=N
-	cargo run --release --locked --quiet -p tests --bin sim -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+sim: ## play random histories in the simulator: SEEDS=200 of them, or just SEED=N; LAB=broadcast|raft|all
+	cargo run --release --locked --quiet -p tests --bin sim -- --lab $(LAB) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+mutants: ## plant bugs one by one, and see that the check named for each catches it (20 minutes)
+	cargo run --locked --quiet -p tests --bin mutants -- $(MUTANTS)
 
 bench: build ## measure a cluster of three on this machine
 	@DISTDB_BIN=$(RELEASE) tests/cluster.sh bench
+
+measure: build ## measure failover, a million keys, restarts and requests in raft mode; 10 minutes
+	@.ci/tools jq
+	@DISTDB_BIN=$(RELEASE) tests/measure.sh
 
 install: build ## install below DESTDIR and PREFIX=/usr/local, systemd unit included
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/$(UNITS) \

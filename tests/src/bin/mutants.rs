@@ -1,0 +1,183 @@
+//! Plants bugs, one at a time, and sees whether the check that is named for it catches it.
+//!
+//! Each file in `tests/mutants` is one bug:
+//!
+//! ```text
+//! A line that says what is wrong.
+//! file: common/src/raft/election.rs
+//! caught by: sim 400 one leader a term
+//! ---
+//! what stands there
+//! ===
+//! what stands there in its place
+//! ```
+//!
+//! `sim N PROPERTY` plays up to N seeds of the simulator, one of which must show a violation of the
+//! property; `test NAME` runs the unit tests of `common` whose names contain it, one of which must
+//! fail. The tree is copied to `target/mutants`, so that nothing here is touched.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+
+/// A bug, and what must catch it.
+struct Mutant {
+    name: String,
+    meaning: String,
+    file: String,
+    check: Check,
+    before: String,
+    after: String,
+}
+
+enum Check {
+    Simulation { seeds: String, property: String },
+    Test(String),
+}
+
+fn main() -> ExitCode {
+    let only: Vec<String> = std::env::args().skip(1).collect();
+    match run(&only) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("mutants: {error}");
+            ExitCode::from(70)
+        }
+    }
+}
+
+fn run(only: &[String]) -> io::Result<bool> {
+    let tree = PathBuf::from("target/mutants/tree");
+    copy_tree(&tree)?;
+    let mut missed = 0;
+    let mut count = 0;
+    for mutant in mutants(Path::new("tests/mutants"))? {
+        if !only.is_empty() && !only.contains(&mutant.name) {
+            continue;
+        }
+        count += 1;
+        let path = tree.join(&mutant.file);
+        let sound = fs::read_to_string(&path)?;
+        let bug = planted(&mutant, &sound)?;
+        fs::write(&path, bug)?;
+        let caught = mutant.check.catches(&tree);
+        fs::write(&path, sound)?;
+        let caught = caught?;
+        missed += usize::from(caught.is_none());
+        let told = caught.unwrap_or_else(|| "NOT CAUGHT".to_owned());
+        println!("{:<28} {:<44} {told}", mutant.name, mutant.meaning);
+    }
+    println!("{} of {count} caught", count - missed);
+    // A name that fits nothing must not pass.
+    Ok(missed == 0 && count > 0)
+}
+
+/// What git tracks, and nothing that a build has left.
+fn copy_tree(to: &Path) -> io::Result<()> {
+    let listed = Command::new("git").args(["ls-files"]).output()?;
+    for file in String::from_utf8_lossy(&listed.stdout).lines() {
+        let target = to.join(file);
+        fs::create_dir_all(target.parent().unwrap_or(to))?;
+        // An unchanged file keeps its time, so that cargo builds only what differs.
+        if fs::read(&target).ok() != Some(fs::read(file)?) {
+            fs::copy(file, &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn mutants(folder: &Path) -> io::Result<Vec<Mutant>> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    files.sort();
+    files.iter().map(|file| parse(file)).collect()
+}
+
+fn parse(file: &Path) -> io::Result<Mutant> {
+    let wrong = || io::Error::other(format!("{} is no mutant", file.display()));
+    let text = fs::read_to_string(file)?;
+    let (head, change) = text.split_once("\n---\n").ok_or_else(wrong)?;
+    let (before, after) = change.split_once("\n===\n").ok_or_else(wrong)?;
+    let mut lines = head.lines();
+    let meaning = lines.next().ok_or_else(wrong)?.to_owned();
+    let mut member = |name: &str| {
+        let line = lines.next().and_then(|line| line.strip_prefix(name));
+        line.map(|rest| rest.trim().to_owned()).ok_or_else(wrong)
+    };
+    let target = member("file:")?;
+    let check = member("caught by:")?;
+    let check = match check.split_once(' ') {
+        Some(("test", name)) => Check::Test(name.to_owned()),
+        Some(("sim", rest)) => {
+            let (seeds, property) = rest.split_once(' ').ok_or_else(wrong)?;
+            Check::Simulation { seeds: seeds.to_owned(), property: property.to_owned() }
+        }
+        Some(_) | None => return Err(wrong()),
+    };
+    let name = file.file_stem().ok_or_else(wrong)?.to_string_lossy().into_owned();
+    let (before, after) = (before.to_owned(), after.trim_end_matches('\n').to_owned());
+    Ok(Mutant { name, meaning, file: target, check, before, after })
+}
+
+fn planted(mutant: &Mutant, sound: &str) -> io::Result<String> {
+    if sound.matches(&mutant.before).count() != 1 {
+        let Mutant { name, file, .. } = mutant;
+        return Err(io::Error::other(format!("{name}: {file} has changed; write the mutant anew")));
+    }
+    Ok(sound.replace(&mutant.before, &mutant.after))
+}
+
+impl Check {
+    /// What caught the bug, if anything did. One that does not compile was not planted.
+    fn catches(&self, tree: &Path) -> io::Result<Option<String>> {
+        match self {
+            Self::Simulation { seeds, property } => {
+                cargo(tree, &["build", "--release", "-p", "tests", "--bin", "sim"])?;
+                let sim = ["--lab", "raft", "--seeds", seeds];
+                let output = Command::new(tree.join("../build/release/sim")).args(sim).output()?;
+                let told = text(&output);
+                let is_it = !output.status.success() && told.contains(property.as_str());
+                let names_seed = |line: &&str| line.contains("SEED=") || line.contains("panicked");
+                let seed = told.lines().rfind(names_seed).unwrap_or_default();
+                let seed = seed.trim_start_matches("replay it with: make sim LAB=raft ");
+                Ok(is_it.then(|| format!("{property}; {seed} of {seeds}")))
+            }
+            Self::Test(name) => {
+                cargo(tree, &["test", "--release", "-p", "common", "--lib", "--no-run"])?;
+                let test = ["test", "--release", "-p", "common", "--lib", name.as_str()];
+                let output = command(tree, &test).output()?;
+                // A test that was renamed fails nothing.
+                let failed = text(&output).contains("test result: FAILED. 0 passed; 1 failed");
+                Ok(failed.then(|| format!("test {name}")))
+            }
+        }
+    }
+}
+
+fn command(tree: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .args(arguments)
+        .current_dir(tree)
+        .env("CARGO_TARGET_DIR", "../build")
+        // A mutant is built once and run for seconds.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    command
+}
+
+fn cargo(tree: &Path, arguments: &[&str]) -> io::Result<()> {
+    let output = command(tree, arguments).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("it does not build:\n{}", text(&output))))
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
+}
