@@ -84,7 +84,8 @@ impl World {
     }
 
     /// Whether the cluster lives on without the disk of `victim`: of each configuration that any
-    /// node has, a majority of the voters is on other disks, and up.
+    /// node has, a majority of the members is on other disks, and up. Learners count: they may be
+    /// about to vote.
     pub(super) fn can_spare(&self, victim: usize) -> bool {
         if self.lab == Lab::Broadcast {
             return true;
@@ -94,7 +95,11 @@ impl World {
         let there: Vec<NodeId> = others().map(|(_, machine)| machine.host.id()).collect();
         let lives_on = |machine: &super::machine::Machine| {
             let raft = machine.host.node().and_then(common::node::Node::raft);
-            raft.is_none_or(|raft| raft.configuration().is_majority(|voter| there.contains(&voter)))
+            raft.is_none_or(|raft| {
+                let members = raft.configuration();
+                let kept = members.members().filter(|(id, _)| there.contains(id)).count();
+                kept > members.len() / 2 && members.is_majority(|voter| there.contains(&voter))
+            })
         };
         are_up && self.machines.iter().all(lives_on)
     }

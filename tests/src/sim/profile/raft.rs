@@ -43,6 +43,8 @@ impl Profile {
         }
         if is_on(dice) {
             self.removals = period(dice);
+            // Who removes a member while another one's disk is lost has lost two of three.
+            self.wipe = 0.0;
         }
         if is_on(dice) {
             self.transfers = period(dice);
