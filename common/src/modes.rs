@@ -34,17 +34,28 @@ pub const MODES_MAX: usize = 1_024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModeTable {
     rows: BTreeMap<String, Mode>,
+    digest: u64,
 }
 
 impl ModeTable {
     /// One mode for all keys.
     pub fn new(mode: Mode) -> Self {
-        Self { rows: BTreeMap::from([(String::new(), mode)]) }
+        Self::digested(BTreeMap::from([(String::new(), mode)]))
     }
 
     /// The table with these rows, if one is for the empty prefix.
     pub fn from_rows(rows: BTreeMap<String, Mode>) -> Option<Self> {
-        rows.contains_key("").then_some(Self { rows })
+        rows.contains_key("").then(|| Self::digested(rows))
+    }
+
+    fn digested(rows: BTreeMap<String, Mode>) -> Self {
+        let bytes = postcard::to_stdvec(&rows).expect("rows have no unsized part");
+        Self { rows, digest: xxhash_rust::xxh3::xxh3_64(&bytes) }
+    }
+
+    /// Equal for equal tables.
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// All rows.
@@ -84,6 +95,7 @@ impl ModeTable {
     /// Gives a prefix to a mode.
     pub fn set(&mut self, prefix: String, mode: Mode) {
         self.rows.insert(prefix, mode);
+        *self = Self::digested(std::mem::take(&mut self.rows));
     }
 
     /// Whether every key that begins with `prefix` has one mode.

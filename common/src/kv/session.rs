@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::kv::command::{Outcome, Tag};
 
@@ -61,6 +62,8 @@ impl Session {
 pub struct Sessions {
     sessions: OrdMap<u128, Session>,
     by_use: OrdMap<u64, u128>,
+    /// Of all that was ever remembered, in order.
+    digest: u64,
 }
 
 /// What is known of a write.
@@ -94,6 +97,8 @@ impl Sessions {
         self.by_use.remove(&session.used);
         session.used = index;
         session.remember(Done { seq: tag.seq, hash, outcome });
+        let parts = [self.digest, index, tag.seq, hash].map(u64::to_le_bytes).concat();
+        self.digest = xxh3_64(&parts);
         self.by_use.insert(index, tag.client);
         if self.sessions.len() > CLIENTS_MAX
             && let Some((used, client)) = self.by_use.get_min().copied()
@@ -101,6 +106,11 @@ impl Sessions {
             self.by_use.remove(&used);
             self.sessions.remove(&client);
         }
+    }
+
+    /// Equal for tables that came about alike.
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// How many clients are remembered.
@@ -116,13 +126,13 @@ impl Sessions {
     /// The bytes of the table.
     pub fn encode(&self) -> Vec<u8> {
         let rows: Vec<(&u128, &Session)> = self.sessions.iter().collect();
-        postcard::to_stdvec(&rows).expect("rows have no unsized part")
+        postcard::to_stdvec(&(self.digest, rows)).expect("rows have no unsized part")
     }
 
     /// The table of those bytes.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let rows: Vec<(u128, Session)> = postcard::from_bytes(bytes).ok()?;
+        let (digest, rows): (u64, Vec<(u128, Session)>) = postcard::from_bytes(bytes).ok()?;
         let by_use = rows.iter().map(|(client, session)| (session.used, *client)).collect();
-        Some(Self { sessions: rows.into_iter().collect(), by_use })
+        Some(Self { sessions: rows.into_iter().collect(), by_use, digest })
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::kv::command::{Encoded, EncodedCommand, Outcome, Refused};
 use crate::kv::key::Key;
@@ -173,7 +173,8 @@ impl State {
 
     /// Equal on two nodes that hold the same state.
     pub fn hash(&self) -> u64 {
-        xxh3_64_with_seed(&self.store.hash().to_le_bytes(), self.revision)
+        let parts = [self.store.hash(), self.sessions.digest(), self.modes.digest(), self.revision];
+        xxh3_64(&parts.map(u64::to_le_bytes).concat())
     }
 
     /// The small parts.

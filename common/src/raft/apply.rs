@@ -17,6 +17,13 @@ const CHECKPOINT_EVERY: u64 = 256;
 /// So many are remembered: followers are rarely further behind, and then compare the next one.
 const CHECKPOINTS_MAX: usize = 64;
 
+/// What came of comparing a member's state with the leader's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compared {
+    index: Index,
+    agrees: bool,
+}
+
 /// Hashes of the state at some indexes, the latest last.
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
@@ -127,6 +134,7 @@ impl Raft {
     /// state is wrong; where a majority has another one than this leader, this leader's is.
     pub(super) fn compare_checkpoint(
         &mut self,
+        now: Time,
         from: NodeId,
         checkpoint: Option<(Index, u64)>,
         effects: &mut Effects,
@@ -137,28 +145,38 @@ impl Raft {
         let Some(ours) = ours else { return };
         let node = self.config.node;
         let Role::Leader(leader) = &mut self.role else { return };
-        leader.agreement.insert(from, ours == theirs);
-        let agreement = &leader.agreement;
-        if agreement.values().all(|agrees| *agrees) {
+        leader.agreement.insert(from, Compared { index, agrees: ours == theirs });
+        let compared = &leader.agreement;
+        let Some(first) = compared.values().filter(|c| !c.agrees).map(|c| c.index).min() else {
             return;
-        }
+        };
+        // States that were equal further on were equal before, and those that differed still do.
+        let agrees = |voter| {
+            let is_known = compared.get(&voter).is_some_and(|c| c.agrees && c.index >= first);
+            voter == node || is_known
+        };
+        let differs = |voter| compared.get(&voter).is_some_and(|compared| !compared.agrees);
         let configuration = self.configurations.latest();
-        let agrees = |voter| voter == node || agreement.get(&voter) == Some(&true);
-        let differs = |voter| agreement.get(&voter) == Some(&false);
         if configuration.is_majority(agrees) {
-            if ours != theirs {
-                self.tell(from, Message::Diverged { index }, Way::Early, effects);
+            let wrong: Vec<_> =
+                compared.keys().copied().filter(|member| differs(*member)).collect();
+            for member in wrong {
+                self.tell(member, Message::Diverged { index: first }, Way::Early, effects);
             }
         } else if configuration.is_majority(differs) {
-            self.on_diverged(index, effects);
+            self.on_diverged(now, first, effects);
         }
     }
 
-    /// This node's state is not that of the others: it serves no more, and takes no office.
-    pub(super) fn on_diverged(&mut self, index: Index, effects: &mut Effects) {
+    /// This node's state is not that of the others: it serves no more, and has no office. Its log
+    /// may be sound, so it votes and acknowledges.
+    pub(super) fn on_diverged(&mut self, now: Time, index: Index, effects: &mut Effects) {
         if self.standing == Standing::Good {
             self.standing = Standing::Diverged;
             effects.observe(Event::Diverged { index: index.0 });
+            if self.leads() {
+                self.become_follower(now, self.term, None, effects);
+            }
         }
     }
 

@@ -92,7 +92,7 @@ use crate::identity::NodeId;
 use crate::kv::state::State;
 use crate::peer::hello::Hello;
 use crate::protocol::{Input, Protocol};
-use crate::raft::apply::Checkpoints;
+use crate::raft::apply::{Checkpoints, Compared};
 use crate::raft::compaction::Snapshots;
 use crate::raft::configuration::Configurations;
 use crate::raft::log::{Index, Log, Term};
@@ -178,7 +178,7 @@ struct Leader {
     joins: Joins,
     transfer: Option<Transfer>,
     /// Whether members' states are the same as this node's, as last compared.
-    agreement: BTreeMap<NodeId, bool>,
+    agreement: BTreeMap<NodeId, Compared>,
     since: Time,
 }
 
@@ -356,7 +356,7 @@ impl Raft {
             Message::Ask { ask, what } => self.on_ask(now, from, ask, what, effects),
             Message::Answer { ask, outcome } => self.on_answer(ask, outcome, effects),
             Message::Removed => self.on_removed(effects),
-            Message::Diverged { index } => self.on_diverged(index, effects),
+            Message::Diverged { index } => self.on_diverged(now, index, effects),
         }
     }
 

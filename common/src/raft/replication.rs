@@ -197,7 +197,7 @@ impl Raft {
             Match::Conflict { .. } => {}
         }
         self.confirm_reads(effects, Way::Early);
-        self.compare_checkpoint(from, appended.checkpoint, effects);
+        self.compare_checkpoint(now, from, appended.checkpoint, effects);
         self.consider_promotion(now, from, effects);
         self.hand_over_if_ready(effects);
     }

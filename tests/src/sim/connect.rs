@@ -32,7 +32,7 @@ impl World {
         };
         let mut targets = BTreeSet::new();
         if !machine.is_paused && machine.has_begun() {
-            if node.cluster().is_none() || machine.connections.is_empty() {
+            if node.seeks_cluster() || machine.connections.is_empty() {
                 targets.extend(machine.seeds.iter().copied());
             }
             let missing = node.other_members().filter(|m| !machine.connections.contains_key(&m.id));

@@ -9,6 +9,7 @@ mod members;
 mod reads;
 mod requests;
 mod snapshots;
+mod states;
 
 use std::collections::BTreeMap;
 use std::io;
