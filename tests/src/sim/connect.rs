@@ -33,7 +33,11 @@ impl World {
         let mut targets = BTreeSet::new();
         if !machine.is_paused && machine.has_begun() {
             if node.seeks_cluster() || machine.connections.is_empty() {
-                targets.extend(machine.seeds.iter().copied());
+                // A second connection would end the first.
+                let is_connected = |seed: &usize| {
+                    machine.connections.contains_key(&self.machines[*seed].host.id())
+                };
+                targets.extend(machine.seeds.iter().copied().filter(|seed| !is_connected(seed)));
             }
             let missing = node.other_members().filter(|m| !machine.connections.contains_key(&m.id));
             targets.extend(missing.filter_map(|member| machine_at(&member.address)));

@@ -54,10 +54,8 @@ impl World {
             if self.machines[index].is_retired && self.dice.chance(0.5) {
                 self.replace(index);
             }
-            if !self.machines[index].host.has_record() {
-                // Whom it was to join by may be gone for good.
-                self.machines[index].seeds = self.others(index);
-            }
+            // Whom it was to join by may be gone for good.
+            self.machines[index].seeds = self.others(index);
             self.start(index)?;
         }
         Ok(())
