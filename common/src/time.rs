@@ -42,6 +42,11 @@ impl<T: Ord + Copy> Timers<T> {
         self.due.insert(timer, at);
     }
 
+    /// Lets `timer` fire at `at`, unless it fires already.
+    pub fn set_first(&mut self, timer: T, at: Time) {
+        self.due.entry(timer).or_insert(at);
+    }
+
     /// `timer` will not fire.
     pub fn cancel(&mut self, timer: T) {
         self.due.remove(&timer);

@@ -44,14 +44,16 @@ impl Store {
 
     /// Stores a value at `revision`; returns what the key held.
     pub fn put(&mut self, key: Key, value: &[u8], revision: u64) -> Option<Item> {
-        let before = self.items.get(&key);
-        let item = Item {
-            value: Arc::from(value),
-            create_revision: before.map_or(revision, |item| item.create_revision),
-            mod_revision: revision,
-            version: before.map_or(1, |item| item.version + 1),
+        let value: Arc<[u8]> = Arc::from(value);
+        let Some(item) = self.items.get_mut(&key) else {
+            let (create_revision, mod_revision, version) = (revision, revision, 1);
+            return self.load(key, Item { value, create_revision, mod_revision, version });
         };
-        self.load(key, item)
+        let after = Item { value, mod_revision: revision, version: item.version + 1, ..*item };
+        let before = std::mem::replace(item, after);
+        self.bytes = self.bytes + weight(&key, item) - weight(&key, &before);
+        self.hash = self.hash.wrapping_add(hash(&key, item)).wrapping_sub(hash(&key, &before));
+        Some(before)
     }
 
     /// Stores an item as it is.

@@ -200,6 +200,7 @@ impl Raft {
             reads: Reads::default(),
             joins: Joins::default(),
             transfer: None,
+            is_notice_due: false,
             agreement: BTreeMap::new(),
             since: now,
         }));

@@ -177,6 +177,8 @@ struct Leader {
     reads: Reads,
     joins: Joins,
     transfer: Option<Transfer>,
+    /// Whether members are told what is committed, even if nothing else goes to them.
+    is_notice_due: bool,
     /// Whether members' states are the same as this node's, as last compared.
     agreement: BTreeMap<NodeId, Compared>,
     since: Time,
@@ -219,6 +221,8 @@ enum Timer {
     Join,
     /// A request may be late.
     Request,
+    /// Members want to know what is committed, and nothing else goes to them.
+    Notice,
 }
 
 impl Protocol for Raft {
@@ -292,6 +296,7 @@ impl Raft {
                 Timer::Heartbeat => self.on_heartbeat_due(now, effects),
                 Timer::Join => self.ask_to_join(now, effects),
                 Timer::Request => self.end_late_requests(now, effects),
+                Timer::Notice => self.tell_commit(),
             }
         }
     }

@@ -111,6 +111,8 @@ impl Raft {
         match reader {
             Origin::Client(request) => self.read_now(request, way, effects),
             Origin::Peer { node, ask } => {
+                // The node can't serve it before it knows that so much is committed.
+                self.tell_commit();
                 let outcome = Answered::ReadAt(index);
                 self.tell(node, Message::Answer { ask, outcome }, way, effects);
             }

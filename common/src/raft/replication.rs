@@ -1,6 +1,7 @@
 //! A leader's side of replication (Raft §5.3, §5.4.2; thesis §10.2).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,11 +11,15 @@ use crate::protocol::{Recipients, RequestId};
 use crate::raft::log::{Entry, EntryId, Index, Payload, Term};
 use crate::raft::message::{Append, Appended, Match, Message};
 use crate::raft::progress::{Pace, Progress};
-use crate::raft::{Effects, Leader, Raft, Role, Way};
+use crate::raft::{Effects, Leader, Raft, Role, Timer, Way};
 use crate::time::Time;
 
 /// Entries of a message, in bytes; the longest entry alone passes it.
 const APPEND_BYTES_MAX: usize = 512 * 1024;
+
+/// How long members may not know what is committed: under load the next entries tell them, and
+/// spare a message for each of these.
+const NOTICE_DELAY: Duration = Duration::from_millis(2);
 
 /// What is proposed and not committed, in bytes: so much memory is given to hope (R15).
 const UNCOMMITTED_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -106,19 +111,34 @@ impl Raft {
             Role::Leader(leader) => leader.progress.keys().copied().collect(),
             Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => return,
         };
+        let mut lacks_notice = false;
         for member in members {
             if self.peers.contains(&member) {
-                self.replicate_to(now, member, effects);
+                lacks_notice |= self.replicate_to(now, member, effects);
             }
+        }
+        if lacks_notice {
+            self.timers.set_first(Timer::Notice, now + NOTICE_DELAY);
+        }
+        if let Role::Leader(leader) = &mut self.role {
+            leader.is_notice_due = false;
         }
     }
 
-    fn replicate_to(&mut self, now: Time, to: NodeId, effects: &mut Effects) {
+    /// Members are told what is committed: somebody waits for it, or nothing else has told them.
+    pub(super) fn tell_commit(&mut self) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.is_notice_due = true;
+        }
+    }
+
+    /// Tells whether the member does not know yet how much is committed.
+    fn replicate_to(&mut self, now: Time, to: NodeId, effects: &mut Effects) -> bool {
         // Entries of a term that this node might forget must not be anywhere before it can't.
         let is_early = !self.unsaved.vote;
-        let Role::Leader(leader) = &mut self.role else { return };
-        let round = leader.reads.round();
-        let Some(progress) = leader.progress.get_mut(&to) else { return };
+        let Role::Leader(leader) = &mut self.role else { return false };
+        let (round, is_notice_due) = (leader.reads.round(), leader.is_notice_due);
+        let Some(progress) = leader.progress.get_mut(&to) else { return false };
         let (last, base, commit) =
             (self.log.last().index, self.log.base().index, self.commit_index);
         let append = |prev, entries| Append { term: self.term, prev, entries, commit, round };
@@ -150,13 +170,15 @@ impl Raft {
         let prev = progress.next_index().previous().min(last).max(base);
         let prev = self.log.id_at(prev).expect("it is between the log's ends");
         let (is_begun, is_news) = (progress.round_sent < round, progress.commit_sent < commit);
-        (progress.round_sent, progress.commit_sent) = (round, commit);
         if is_begun {
+            (progress.round_sent, progress.commit_sent) = (round, commit);
             send(prev, Vec::new(), effects);
-        } else if is_news {
+        } else if is_news && is_notice_due {
+            progress.commit_sent = commit;
             // Nobody waits for it as clients wait for their answers.
             effects.send(to, Message::Append(append(prev, Vec::new())));
         }
+        progress.commit_sent < commit
     }
 
     pub(super) fn on_appended(

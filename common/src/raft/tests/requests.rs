@@ -40,6 +40,7 @@ fn a_proposal_that_was_cut_is_proposed_again() {
     cluster.tick(1);
     cluster.settle();
     assert_eq!(revision_put(&cluster, lost), (1, false));
+    cluster.beat(2);
     assert_eq!(cluster.node(3).state().revision, 1);
 }
 
