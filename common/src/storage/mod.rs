@@ -63,7 +63,8 @@ pub trait Disk {
     /// Makes durable what was written into a file.
     fn sync(&mut self, file: &str) -> io::Result<()>;
 
-    /// Removes a file, durably.
+    /// Removes a file. After a crash it may be there once more, and then so are all that were
+    /// removed after it: nobody is told by a file that is not there.
     fn remove(&mut self, file: &str) -> io::Result<()>;
 }
 

@@ -141,8 +141,17 @@ impl Disk for DataDir {
         if let Some(outcome) = self.prepared(file) {
             outcome?;
         }
-        fs::remove_file(self.path.join(file))?;
-        if self.sync { File::open(&self.path)?.sync_all() } else { Ok(()) }
+        let path = self.path.join(file);
+        let held = match File::open(&path) {
+            // It was being written, and has got its own name meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        fs::remove_file(&path)?;
+        // What a snapshot holds of the page cache goes with the last that holds the file, and takes
+        // longer than the loop should stand still.
+        thread::spawn(move || drop(held));
+        Ok(())
     }
 }
 
