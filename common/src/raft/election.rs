@@ -67,7 +67,8 @@ impl Raft {
         self.unsaved.vote = true;
         self.round = 0;
         self.acknowledgement = None;
-        self.role = Role::Candidate { votes: BTreeSet::from([self.config.node]) };
+        let votes = BTreeSet::from([self.config.node]);
+        self.role = Role::Candidate { votes, refusals: BTreeSet::new() };
         let last = self.log.last();
         effects.observe(Event::BecomeCandidate { term: self.term.0, last });
         self.await_leader(now);
@@ -82,7 +83,7 @@ impl Raft {
     }
 
     fn has_won(&self) -> bool {
-        let (Role::PreCandidate { votes } | Role::Candidate { votes }) = &self.role else {
+        let (Role::PreCandidate { votes } | Role::Candidate { votes, .. }) = &self.role else {
             return false;
         };
         self.configuration().is_majority(|voter| votes.contains(&voter))
@@ -172,17 +173,34 @@ impl Raft {
                     self.become_candidate(now, Ballot::Real, effects);
                 }
             }
-            Role::Candidate { votes } if ballot != Ballot::Pre && term == self.term && granted => {
+            Role::Candidate { votes, .. }
+                if ballot != Ballot::Pre && term == self.term && granted =>
+            {
                 votes.insert(from);
                 if self.has_won() {
                     self.become_leader(now, effects);
                 }
+            }
+            Role::Candidate { refusals, .. } if ballot != Ballot::Pre && term == self.term => {
+                refusals.insert(from);
+                self.retry_if_split(now);
             }
             // An answer to a question of another time.
             Role::PreCandidate { .. }
             | Role::Candidate { .. }
             | Role::Follower { .. }
             | Role::Leader(_) => {}
+        }
+    }
+
+    /// Once so many have refused that nobody can win, as when two have asked at once, there is
+    /// nothing to wait for: another try comes soon, and not for all at the same time (§5.2: "split
+    /// votes").
+    fn retry_if_split(&mut self, now: Time) {
+        let Role::Candidate { refusals, .. } = &self.role else { return };
+        if !self.configuration().is_majority(|voter| !refusals.contains(&voter)) {
+            let soon = self.draw(self.config.heartbeat_interval * 2);
+            self.timers.set(Timer::Election, now + soon);
         }
     }
 

@@ -163,7 +163,7 @@ pub struct Raft {
 enum Role {
     Follower { leader: Option<NodeId> },
     PreCandidate { votes: BTreeSet<NodeId> },
-    Candidate { votes: BTreeSet<NodeId> },
+    Candidate { votes: BTreeSet<NodeId>, refusals: BTreeSet<NodeId> },
     Leader(Box<Leader>),
 }
 

@@ -151,3 +151,28 @@ fn implausible_numbers_are_seen() {
     assert!(!append(3, (2, 1), &[1], 1).is_plausible());
     assert!(append(3, (1, 1), &[1, 3], 1).is_plausible());
 }
+
+/// Votes that are split decide nothing: "each candidate will time out and start a new election"
+/// (§5.2), at once where both know it, and each after a time of its own (R24).
+#[test]
+fn a_split_vote_is_repeated_soon() {
+    let mut cluster = Cluster::of(2);
+    cluster.pool.clear();
+    let others = Term(cluster.node(1).term() + 1);
+    for node in [1, 2] {
+        cluster.time_out(node);
+    }
+    for (from, to) in [(1, 2), (2, 1)] {
+        let vote = Message::Vote { term: others, ballot: Ballot::Pre, granted: true };
+        cluster.receive(from, to, vote);
+    }
+    let began = cluster.now;
+    cluster.settle();
+    assert!(![1, 2].iter().any(|node| cluster.node(*node).leads()), "it was split");
+    cluster.now = began + HEARTBEAT * 2;
+    for node in [1, 2] {
+        cluster.live(node);
+        cluster.settle();
+    }
+    assert!([1, 2].iter().any(|node| cluster.node(*node).leads()), "one of them tried again");
+}
