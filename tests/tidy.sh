@@ -43,6 +43,7 @@ long_functions() {
             end = "^" substr($0, 1, RLENGTH) "}"
             from = FNR
             if ($0 ~ /(;|})$/) name = ""
+            body = /{$/
             next
         }
         name != "" && ($0 ~ end || ($0 ~ /;$/ && FNR < from + 8 && !body)) {

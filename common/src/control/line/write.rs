@@ -31,8 +31,7 @@ impl Line {
             }
             Request::Watch { selection, from, previous, progress } => {
                 line.set_selection(selection);
-                line.from = *from;
-                line.previous = previous.then_some(true);
+                (line.from, line.previous) = (*from, previous.then_some(true));
                 line.progress_ms = progress.map(milliseconds);
                 "watch"
             }
@@ -58,10 +57,7 @@ impl Line {
             Request::Member { change, member, dry_run } => {
                 line.member = Some(member.as_str().into());
                 line.dry_run = dry_run.then_some(true);
-                match change {
-                    MemberChange::Remove => "member_remove",
-                    MemberChange::Promote => "member_promote",
-                }
+                member_op(*change)
             }
             Request::TransferLeader { member } => {
                 line.member = member.as_deref().map(Arc::from);
@@ -79,8 +75,7 @@ impl Line {
                 "explain"
             }
         };
-        line.op = op.into();
-        line
+        Self { op: op.into(), ..line }
     }
 
     fn set_selection(&mut self, selection: &Selection) {
@@ -98,6 +93,13 @@ impl Line {
         self.keys_only = range.keys_only.then_some(true);
         self.count_only = range.count_only.then_some(true);
         self.read = range.read;
+    }
+}
+
+fn member_op(change: MemberChange) -> &'static str {
+    match change {
+        MemberChange::Remove => "member_remove",
+        MemberChange::Promote => "member_promote",
     }
 }
 
