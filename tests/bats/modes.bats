@@ -35,6 +35,17 @@ has_row() {
     done
 }
 
+@test "the node that was told of a mode goes by it at once" {
+    start_cluster 3
+    for i in {1..10}; do
+        for node in node1 node2 node3; do
+            ctl --node $node mode set "$node-$i/" broadcast
+            has_row $node "$node-$i/" broadcast
+            [ "$(mode_of $node "$node-$i/x")" = broadcast ]
+        done
+    done
+}
+
 @test "keys in broadcast mode are written without a majority, and go to who is connected" {
     start_cluster 3
     ctl --node node1 mode set cache/ broadcast

@@ -1,12 +1,11 @@
 //! What clients hear: of their requests, and why not.
 
-use crate::control::cluster;
 use crate::control::failure::{Applied, ErrorCode, Failure};
 use crate::control::reply::{self, Header, Reply, Served};
-use crate::kv::command::{Encoded, EncodedCommand, Outcome, Refused};
+use crate::kv::command::{Outcome, Refused};
 use crate::modes::Mode;
 use crate::protocol::{Answer, RequestId};
-use crate::raft::request::{Pending, RETRY_AFTER_MS, Work};
+use crate::raft::request::{Pending, RETRY_AFTER_MS};
 use crate::raft::{Effects, Raft, Standing, Way};
 
 impl Raft {
@@ -130,7 +129,10 @@ impl Raft {
             Outcome::Deleted { deleted, revision } => {
                 Ok(Reply::Delete(reply::Delete { deleted, revision, sent_to: None, duplicate }))
             }
-            Outcome::ModeSet => Ok(Reply::Modes(self.modes_after(id))),
+            Outcome::ModeSet => {
+                self.show_modes(id, way, effects);
+                return;
+            }
             Outcome::Refused(why) => Err(refused(why)),
         };
         match reply {
@@ -148,19 +150,6 @@ impl Raft {
             revision: Some(self.state.revision),
             served,
         }
-    }
-
-    /// The mode table with the row that was set, which this node may not have applied yet.
-    fn modes_after(&self, id: RequestId) -> cluster::Modes {
-        let mut modes = self.state.modes.clone();
-        if let Some(Pending { work: Work::Write { command, .. }, .. }) =
-            self.requests.pending.get(&id)
-            && let Some(EncodedCommand::SetMode { prefix, mode }) =
-                Encoded::read(command).map(|proposal| proposal.command)
-        {
-            modes.set(prefix.to_owned(), mode);
-        }
-        cluster::Modes { modes: modes.to_rows(), changed: Some(true) }
     }
 
     pub(super) fn on_stop(&mut self, effects: &mut Effects) {

@@ -24,9 +24,24 @@ pub(super) enum Query {
         mode: Mode,
     },
     Modes,
+    /// What it is once a row was set.
+    ModesSet,
 }
 
 impl Raft {
+    /// A row was set: the answer waits until this node has it, too, so that the client's next
+    /// request here goes by it.
+    pub(super) fn show_modes(&mut self, id: RequestId, way: Way, effects: &mut Effects) {
+        let Some(pending) = self.requests.pending.get_mut(&id) else { return };
+        pending.work = Work::Read(Query::ModesSet);
+        pending.is_uncertain = true; // If that fails, nobody must hear that nothing was done.
+        if self.leads() {
+            self.read_now(id, way, effects);
+        } else {
+            self.requests.unasked.push(id);
+        }
+    }
+
     /// Answers a read whose time has come.
     pub(super) fn read_now(&mut self, id: RequestId, way: Way, effects: &mut Effects) {
         let Some(pending) = self.requests.pending.remove(&id) else { return };
@@ -71,6 +86,9 @@ impl Raft {
                 Ok(Reply::Modes(Modes { modes: modes.to_rows(), changed: Some(false) }))
             }
             Query::Modes => Ok(Reply::Modes(Modes { modes: self.mode_rows(), changed: None })),
+            Query::ModesSet => {
+                Ok(Reply::Modes(Modes { modes: self.mode_rows(), changed: Some(true) }))
+            }
         }
     }
 

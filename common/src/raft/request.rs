@@ -72,7 +72,7 @@ pub(super) struct Pending {
     pub(super) work: Work,
     /// Whether it is on its way to be applied.
     pub(super) is_under_way: bool,
-    /// Whether it was once, and what became of it is not known: it has a tag, and is tried again.
+    /// Whether it was once, and may have been applied: what is done again does no harm.
     pub(super) is_uncertain: bool,
 }
 
@@ -144,7 +144,11 @@ impl Work {
 
 impl Pending {
     pub(super) fn may_be_applied(&self) -> bool {
-        (self.is_under_way || self.is_uncertain) && !matches!(self.work, Work::Read(_))
+        let changes = match &self.work {
+            Work::Read(query) => matches!(query, Query::ModesSet),
+            Work::Write { .. } | Work::Lead(_) => true,
+        };
+        changes && (self.is_under_way || self.is_uncertain)
     }
 }
 
