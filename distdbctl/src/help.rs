@@ -120,7 +120,8 @@ A line of input is a command, quoted as in a shell:
   put KEY VALUE   get KEY [--read HOW]   delete KEY   delete --prefix PREFIX   wait CONDITION
   list [PREFIX] [--keys] [--count] [--limit N] [--read HOW]      the first page of it
 or a request of the protocol, if it begins with '{'. Blank lines and those that begin with '#' are
-skipped. Requests are sent without waiting for the answers to those before.
+skipped. Each line sees what the lines before it did. A run of lines that write, or of lines that
+don't, is sent without waiting for answers; where one follows the other, all answers are awaited.
 
 Each line has one line of result, in the order of the input: ok, no (no such key, nothing deleted)
 or error, and behind it, separated by tabs: put: the revision; get: the value; delete: how many; list:

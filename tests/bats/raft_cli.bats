@@ -25,6 +25,18 @@ request() {
     echo "{\"key\":\"$1\",\"value\":\"$2\",\"request\":{\"client\":\"00112233445566778899aabbccddeeff\",\"seq\":$3}}"
 }
 
+@test "each line of a batch sees what the lines before it did" {
+    start_cluster 3
+    node=$(other_than "$(leader node1)")
+    for i in {1..50}; do
+        printf 'put key %s\nget key\n' "$i"
+        printf '{"op":"put","key":"key","value":"json%s"}\n{"op":"get","key":"key"}\n' "$i"
+    done >commands
+    ctl --node "$node" batch -f commands >results
+    awk 'NR % 4 == 2' results | cmp - <(printf 'ok\t%s\n' {1..50})
+    awk 'NR % 4 == 0' results | jq -r .result.value | cmp - <(printf 'json%s\n' {1..50})
+}
+
 @test "what one node was told, every node answers at once" {
     start_cluster 3
     for i in {1..10}; do

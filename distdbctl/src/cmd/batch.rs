@@ -1,8 +1,10 @@
-//! `batch`: many requests over one connection, sent without waiting for the answers before.
+//! `batch`: many requests over one connection. A run of writes, or of reads, is sent without
+//! waiting for the answers before.
 //!
 //! ```text
 //!  input ─▶ Sender (thread) ── requests ──────────▶ node
-//!                └── Pending, in input order ─▶ Receiver ◀── answers ──┘
+//!             ▲  └── Pending, in input order ─▶ Receiver ◀── answers ──┘
+//!             └───────── answered ────────────────┘
 //! ```
 //!
 //! The queue of what is pending is the window: a full one stops the sender, never the receiver, so
@@ -12,7 +14,7 @@ mod line;
 mod sender;
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::mpsc::{self, Receiver, TryRecvError, sync_channel};
 use std::thread;
 
 use common::control::Id;
@@ -53,10 +55,11 @@ pub(crate) fn batch(
     let writer = session.connection.writer();
     let writer = writer.map_err(|error| sender::unreadable(&error))?;
     let (queue, pending) = sync_channel(WINDOW);
-    let sender = Sender::new(writer, queue, globals.timeout);
+    let (answered, taken) = mpsc::channel();
+    let sender = Sender::new(writer, queue, taken, globals.timeout);
     // Not joined: it may be waiting for input that nobody needs any more.
     thread::spawn(move || sender.run(input));
-    let answers = Answers { session, early: BTreeMap::new() };
+    let answers = Answers { session, answered, early: BTreeMap::new() };
     print_all(&pending, answers, globals, output)
 }
 
@@ -74,6 +77,7 @@ fn print_all(
             Pending::Sent { id, shape, may_change } => {
                 let reply = answers.answer(id, globals, output);
                 let reply = reply.map_err(|problem| abandoned(problem, may_change, pending))?;
+                let _ = answers.answered.send(()); // The sender may be done.
                 shape.print(&reply, output)?
             }
         };
@@ -115,6 +119,8 @@ fn abandoned(problem: Problem, may_change: bool, pending: &Receiver<Pending>) ->
 /// The answers, which may come in another order than the requests.
 struct Answers {
     session: Session,
+    /// Tells the sender of each.
+    answered: mpsc::Sender<()>,
     /// Those that came before their turn; never more than [`WINDOW`].
     early: BTreeMap<u64, Vec<u8>>,
 }

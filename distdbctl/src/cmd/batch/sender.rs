@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
 use common::control::failure::Failure;
@@ -30,6 +30,12 @@ pub(super) struct Sender {
     stream: UnixStream,
     unsent: Vec<u8>,
     queue: SyncSender<Pending>,
+    /// Has an element for each answer that the receiver has taken.
+    answered: Receiver<()>,
+    /// Requests without an answer, as far as is known.
+    unanswered: usize,
+    /// Whether these may change something.
+    may_change: bool,
     timeout: Duration,
     id: u64,
 }
@@ -54,8 +60,14 @@ pub(super) fn unreadable(error: &io::Error) -> Problem {
 }
 
 impl Sender {
-    pub(super) fn new(stream: UnixStream, queue: SyncSender<Pending>, timeout: Duration) -> Self {
-        Self { stream, unsent: Vec::new(), queue, timeout, id: 0 }
+    pub(super) fn new(
+        stream: UnixStream,
+        queue: SyncSender<Pending>,
+        answered: Receiver<()>,
+        timeout: Duration,
+    ) -> Self {
+        let (unsent, unanswered, may_change, id) = (Vec::new(), 0, false, 0);
+        Self { stream, unsent, queue, answered, unanswered, may_change, timeout, id }
     }
 
     /// Sends all lines. Once it returns, the queue has an end.
@@ -88,6 +100,7 @@ impl Sender {
         match line::parse(text, self.id, self.timeout) {
             Ok(None) => Ok(()),
             Ok(Some(Parsed { line, shape, may_change })) => {
+                self.keep_order(may_change)?;
                 self.queue(Pending::Sent { id: self.id, shape, may_change })?;
                 self.unsent.extend(line);
                 if self.unsent.len() < WRITE_BYTES { Ok(()) } else { self.flush() }
@@ -97,6 +110,22 @@ impl Sender {
                 self.queue(Pending::Refused { problem, is_json })
             }
         }
+    }
+
+    /// The node may do reads before writes that were sent earlier, and the other way round. So
+    /// neither is sent while the other is unanswered: each line sees what those before it did.
+    fn keep_order(&mut self, may_change: bool) -> Result<(), Stop> {
+        self.unanswered -= self.answered.try_iter().count();
+        if may_change != self.may_change {
+            self.flush()?;
+            while self.unanswered > 0 {
+                self.answered.recv().map_err(|_| Stop)?;
+                self.unanswered -= 1;
+            }
+            self.may_change = may_change;
+        }
+        self.unanswered += 1;
+        Ok(())
     }
 
     /// Queues what the receiver is to wait for. If there is no room, all answers that could make
