@@ -125,6 +125,25 @@ socket() {
     echo "$DISTDB_RUNTIME_DIR/$1/control.sock"
 }
 
+# Kills all of node1 to nodeN, and starts them again where they were.
+restart_cluster() {
+    local count=$1 i
+    declare -A addresses
+    for ((i = 1; i <= count; i++)); do
+        addresses[node$i]=$(address "node$i")
+    done
+    for ((i = 1; i <= count; i++)); do
+        kill_node "node$i"
+    done
+    for ((i = 1; i <= count; i++)); do
+        listen=${addresses[node$i]} spawn_node "node$i"
+    done
+    for ((i = 1; i <= count; i++)); do
+        eventually answers "node$i"
+        wait_for "node$i" "members=$count"
+    done
+}
+
 # Starts node1 to nodeN and waits until each sees all, with a vote where there is one.
 start_cluster() {
     local count=$1 i

@@ -139,19 +139,8 @@ is_led_by_other_than() {
 @test "M7: members are the same after all have restarted" {
     start_cluster 3
     before=$(ctl --node node1 members -o json | jq -r '.name + " " + .id' | sort)
-    declare -A ports
+    restart_cluster 3
     for node in node1 node2 node3; do
-        ports[$node]=$(address $node)
-    done
-    for node in node1 node2 node3; do
-        kill_node $node
-    done
-    for node in node1 node2 node3; do
-        listen=${ports[$node]} spawn_node $node
-    done
-    for node in node1 node2 node3; do
-        eventually answers $node
-        wait_for $node members=3
         [ "$(ctl --node $node members -o json | jq -r '.name + " " + .id' | sort)" = "$before" ]
     done
     expect 0 ctl --node node2 put key value

@@ -180,20 +180,7 @@ load common
 
 @test "S2: all nodes restart at once, and serve again" {
     start_cluster 3
-    declare -A ports
-    for node in node1 node2 node3; do
-        ports[$node]=$(address $node)
-    done
-    for node in node1 node2 node3; do
-        kill_node $node
-    done
-    for node in node1 node2 node3; do
-        listen=${ports[$node]} spawn_node $node
-    done
-    for node in node1 node2 node3; do
-        eventually answers $node
-        wait_for $node members=3
-    done
+    restart_cluster 3
     ctl --node node2 put name alice
     wait_for node3 key name
 }
