@@ -199,6 +199,11 @@ impl<P: Protocol> Effects<P> {
         self.records.push(record);
     }
 
+    /// What a restart will find once this is committed.
+    pub fn records(&self) -> &[P::Record] {
+        &self.records
+    }
+
     /// Sends `message`, which promises nothing about this node's disk, before the commit: so a
     /// leader's sync and its followers' overlap (Raft thesis §10.2.1).
     pub fn send_early(&mut self, to: Recipients, message: P::Message) {

@@ -58,7 +58,8 @@ impl World {
         let machine = &self.machines[index];
         let node = machine.host.node().expect("it has just run");
         let commit = machine.commit.as_ref().expect("it was just put there");
-        self.judge.on_step(machine.host.id(), &commit.inputs, &early, node)?;
+        let Commit { inputs, effects } = commit;
+        self.judge.on_step(machine.host.id(), inputs, &early, effects.records(), node)?;
         self.deliver(index, early)?;
         if self.profile.sync_max.is_zero() {
             return self.finish(index, self.machines[index].life);

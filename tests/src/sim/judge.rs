@@ -1,7 +1,7 @@
 //! Which checkers look on.
 
 use common::identity::NodeId;
-use common::node::{Message, Node};
+use common::node::{Message, Node, Record};
 use common::protocol::{Input, Outbox};
 
 use crate::check::raft::RaftChecks;
@@ -42,11 +42,12 @@ impl Judge {
         node: NodeId,
         inputs: &[Input<Message>],
         early: &Outbox<Node>,
+        records: &[Record],
         state: &Node,
     ) -> Result<(), Violation> {
         match self {
             Self::Broadcast(_) => Ok(()),
-            Self::Raft(checks) => checks.on_step(node, inputs, early, state),
+            Self::Raft(checks) => checks.on_step(node, inputs, early, records, state),
         }
     }
 

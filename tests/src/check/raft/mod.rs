@@ -15,7 +15,7 @@ mod persistence;
 mod soundness;
 
 use common::identity::NodeId;
-use common::node::{Message, Node};
+use common::node::{Message, Node, Record};
 use common::protocol::{Input, Outbox};
 use common::raft::Raft;
 
@@ -59,6 +59,7 @@ impl RaftChecks {
         node: NodeId,
         inputs: &[Input<Message>],
         early: &Outbox<Node>,
+        records: &[Record],
         state: &Node,
     ) -> Result<(), Violation> {
         self.persistence.on_step(node);
@@ -66,6 +67,7 @@ impl RaftChecks {
         named("answered once", self.answers.judge(node, &early.answers))?;
         if let Some(raft) = state.raft() {
             named("monotone", self.persistence.compare(node, raft))?;
+            named("saved before it is said", self.persistence.on_save(node, records, raft))?;
         }
         Ok(())
     }

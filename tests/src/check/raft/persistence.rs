@@ -1,5 +1,5 @@
 //! Persistent: term, vote and log are after a restart what they were when their node last promised
-//! anything, or later. Monotone: term, commit index and applied index never fall while a process
+//! anything, or later; and each commit that changes term or vote saves them. Monotone: term, commit index and applied index never fall while a process
 //! runs.
 //!
 //! Source: Raft Figure 2, "updated on stable storage before responding to RPCs". TLA+:
@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use common::identity::NodeId;
+use common::node::Record;
 use common::raft::Raft;
 use common::raft::log::EntryId;
 
@@ -15,6 +16,8 @@ use common::raft::log::EntryId;
 #[derive(Debug, Default)]
 pub(super) struct Persistence {
     durable: BTreeMap<NodeId, Durable>,
+    /// Term and vote as its last record has them.
+    saved: BTreeMap<NodeId, (u64, Option<NodeId>)>,
     running: BTreeMap<NodeId, Place>,
 }
 
@@ -36,6 +39,7 @@ struct Place {
 
 impl Persistence {
     pub(super) fn on_start(&mut self, node: NodeId, raft: &Raft) -> Result<(), String> {
+        self.saved.insert(node, (raft.term(), raft.voted_for()));
         let Some(before) = self.durable.get_mut(&node) else { return Ok(()) };
         let is_under_way = std::mem::take(&mut before.is_under_way);
         let before = *before;
@@ -57,6 +61,23 @@ impl Persistence {
         if let Some(durable) = self.durable.get_mut(&node) {
             durable.is_under_way = true;
         }
+    }
+
+    /// A step is about to be committed with these records: they have what it may promise.
+    pub(super) fn on_save(
+        &mut self,
+        node: NodeId,
+        records: &[Record],
+        raft: &Raft,
+    ) -> Result<(), String> {
+        let saved = self.saved.entry(node).or_default();
+        for record in records {
+            if let Record::Raft(record) = record {
+                *saved = (record.term.0, record.voted_for);
+            }
+        }
+        let now = (raft.term(), raft.voted_for());
+        if *saved == now { Ok(()) } else { Err(format!("{now:?} is saved as {saved:?}")) }
     }
 
     pub(super) fn compare(&mut self, node: NodeId, raft: &Raft) -> Result<(), String> {
