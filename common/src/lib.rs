@@ -22,6 +22,7 @@
 //! kept. [`kv`] has keys, values and watches, [`observe`] what traces and logs are made of.
 
 pub mod broadcast;
+pub mod causal;
 pub mod config;
 pub mod control;
 pub mod identity;

@@ -1,6 +1,7 @@
 //! Keys, values, and the watches on them: what all three labs have in common; and the state that
 //! Lab 3 replicates: [`command`]s, the [`store`] they change, and the [`session`]s of clients.
 
+pub(crate) mod bytes_shared;
 pub mod command;
 pub mod key;
 pub mod page;

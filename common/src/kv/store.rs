@@ -8,6 +8,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::kv::bytes_shared;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
 
@@ -15,7 +16,7 @@ use crate::kv::value::Value;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// The value, in as little memory as can be: there may be millions.
-    #[serde(with = "shared_bytes")]
+    #[serde(with = "bytes_shared")]
     value: Arc<[u8]>,
     /// The revision that made the key.
     pub create_revision: u64,
@@ -115,21 +116,6 @@ impl Item {
     pub fn value(&self) -> Value {
         let bytes = Bytes::from_owner(Arc::clone(&self.value));
         Value::try_from(bytes).expect("what is stored was a value")
-    }
-}
-
-/// The bytes as postcard has them.
-mod shared_bytes {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
-        <&[u8]>::deserialize(from).map(Arc::from)
     }
 }
 

@@ -1,0 +1,7 @@
+//! Lab 2: causal replication.
+
+pub mod clock;
+pub mod hybrid;
+pub mod record;
+pub mod version;
+pub mod write;

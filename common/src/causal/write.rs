@@ -1,0 +1,75 @@
+//! Writes: what one node tells all others of a change to a key.
+
+use serde::{Deserialize, Serialize};
+
+use crate::causal::clock::{COUNTER_MAX, Dot, NODES_MAX};
+use crate::causal::hybrid::Timestamp;
+use crate::kv::command::{Outcome, Tag};
+use crate::kv::key::Key;
+use crate::kv::value::Value;
+
+/// The largest Lamport clock that is believed of a peer: what is above it leaves room for more
+/// writes than a node will ever make, and below 2^53, which JSON readers know exactly.
+pub const LAMPORT_PEER_MAX: u64 = 1 << 52;
+
+/// Versions that a write takes the place of, at most: a key has no more.
+pub const REPLACES_MAX: usize = 4_096;
+
+/// A change of one key. Two that are concurrent commute, so that it does not matter in which order
+/// of all that respects causality a node applies them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write {
+    /// Whose how manieth.
+    pub dot: Dot,
+    /// What the writer had seen when it made this, as far as it is more than when it made its write
+    /// before; without the writer itself.
+    pub past: Vec<Dot>,
+    /// Above that of every write that the writer had seen (Lamport 1978).
+    pub lamport: u64,
+    /// When, by the writer's hybrid clock.
+    pub time: Timestamp,
+    /// Of which key.
+    pub key: Key,
+    /// The versions of the key whose place it takes.
+    pub replaces: Vec<Dot>,
+    /// The version that it adds; a deletion adds none.
+    pub value: Option<Value>,
+    /// The Lamport clock of the write that made the key.
+    pub created: u64,
+    /// How many writes there were since, as the writer knew.
+    pub writes: u64,
+    /// Of the client's request, on its last write.
+    pub request: Option<Tagged>,
+}
+
+/// A client's request that carries a tag, and what came of it: a retry at any node that has the
+/// write is answered, and not executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tagged {
+    /// The client's number for it.
+    pub tag: Tag,
+    /// Of the request.
+    pub hash: u64,
+    /// What was answered.
+    pub outcome: Outcome,
+}
+
+impl Write {
+    /// Whether it is within bounds. A sound node sends nothing else.
+    pub fn is_plausible(&self) -> bool {
+        let dots = self.past.iter().chain(&self.replaces).chain([&self.dot]);
+        self.dot.counter > 0
+            && dots.into_iter().all(|dot| dot.counter < COUNTER_MAX)
+            && self.past.len() <= NODES_MAX
+            && self.replaces.len() <= REPLACES_MAX
+            && self.past.iter().all(|dot| dot.node != self.dot.node)
+            && [self.lamport, self.created, self.writes].iter().all(|n| *n < LAMPORT_PEER_MAX)
+    }
+
+    /// What it takes in memory, about, in bytes.
+    pub fn weight(&self) -> usize {
+        let value = self.value.as_ref().map_or(0, |value| value.as_bytes().len());
+        let dots = self.past.len() + self.replaces.len();
+        size_of::<Self>() + self.key.as_str().len() + value + dots * size_of::<Dot>()
+    }
+}
