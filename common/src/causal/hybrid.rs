@@ -17,6 +17,16 @@ impl Timestamp {
         Self(unix_ms << LOGICAL_BITS)
     }
 
+    /// As a number, in the same order.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Whether it is within bounds. A sound node sends nothing else.
+    pub fn is_plausible(self) -> bool {
+        self.unix_ms() < 1 << 47
+    }
+
     /// The milliseconds since 1970.
     pub fn unix_ms(self) -> u64 {
         self.0 >> LOGICAL_BITS

@@ -24,8 +24,13 @@ pub struct Record {
 pub enum Step {
     /// A write was applied.
     Apply(Arc<Write>),
-    /// The state of a donor is taken over; it has seen this much.
-    BeginSync(VectorClock),
+    /// The state of a donor is taken over.
+    BeginSync {
+        /// What it has seen.
+        theirs: VectorClock,
+        /// Its Lamport clock.
+        lamport: u64,
+    },
     /// A part of what the two states make together.
     Stage(Vec<(Key, Vec<Version>)>),
     /// What was staged, with what was written meanwhile, is the state.

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::causal::clock::Dot;
+use crate::causal::clock::{COUNTER_MAX, Dot};
 use crate::causal::hybrid::Timestamp;
-use crate::causal::write::Write;
+use crate::causal::write::{LAMPORT_PEER_MAX, Write};
 use crate::kv::bytes_shared;
+use crate::kv::value::{VALUE_BYTES_MAX, Value};
 
 /// A value of a key that no write has taken the place of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,21 @@ impl Version {
             writes: write.writes,
             value: Arc::from(value.as_bytes()),
         })
+    }
+
+    /// Whether it is within bounds. A sound node sends nothing else.
+    pub fn is_plausible(&self) -> bool {
+        let numbers = [self.lamport, self.created, self.writes];
+        (1..COUNTER_MAX).contains(&self.dot.counter)
+            && numbers.iter().all(|number| *number < LAMPORT_PEER_MAX)
+            && self.time.is_plausible()
+            && self.value.len() <= VALUE_BYTES_MAX
+    }
+
+    /// The value, which shares the bytes.
+    pub fn value(&self) -> Value {
+        let bytes = Bytes::from_owner(Arc::clone(&self.value));
+        Value::try_from(bytes).expect("what is stored was a value")
     }
 
     /// Later versions are greater, on all nodes alike: by the hybrid clock, ties by the dot.

@@ -60,6 +60,7 @@ impl Write {
         let dots = self.past.iter().chain(&self.replaces).chain([&self.dot]);
         self.dot.counter > 0
             && dots.into_iter().all(|dot| dot.counter < COUNTER_MAX)
+            && self.time.is_plausible()
             && self.past.len() <= NODES_MAX
             && self.replaces.len() <= REPLACES_MAX
             && self.past.iter().all(|dot| dot.node != self.dot.node)
