@@ -17,6 +17,7 @@ use crate::observe::Event;
 use crate::peer::hello::Hello;
 use crate::raft::snapshot::Snapshot;
 use crate::storage::Save;
+use crate::storage::snapshot::Kind;
 use crate::time::Time;
 
 /// A replication protocol, or the node that is made of them.
@@ -81,6 +82,8 @@ pub enum Input<M> {
     DiskFull(bool),
     /// A snapshot up to this index of the log is on the disk.
     SnapshotWritten(u64),
+    /// A snapshot of causal mode up to this position is on the disk.
+    CausalWritten(u64),
     /// A peer's snapshot has come, and is on the disk.
     SnapshotReceived(Box<Snapshot>),
     /// A snapshot that was to be sent to a peer has arrived there, or has not.
@@ -159,8 +162,8 @@ pub enum Task {
     SendSnapshot(NodeId),
     /// See whether the node answers at that address; then comes [`Input::Verified`].
     Verify(NodeId, String),
-    /// The log up to this index is in a snapshot, and is not needed.
-    Release(u64),
+    /// What the log holds up to here is in a snapshot of that kind, and is not needed.
+    Release(Kind, u64),
     /// The node is no longer a member: it ends.
     Retire,
 }
@@ -292,8 +295,8 @@ impl<P: Protocol> Effects<P> {
     ///
     /// That of the disk: nothing may leave, and the node must not go on.
     pub fn commit(self, storage: &mut impl Save<P::Record>) -> io::Result<Outbox<P>> {
-        for record in &self.records {
-            storage.save(record)?;
+        if !self.records.is_empty() {
+            storage.save(&self.records)?;
         }
         Ok(Outbox {
             messages: self.messages,

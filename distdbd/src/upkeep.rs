@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::raft::snapshot::Snapshot;
-use common::storage::{Owner, is_full, snapshot};
+use common::storage::snapshot::Kind;
+use common::storage::{Owner, is_full};
 use tokio::sync::mpsc;
 
 use crate::disk;
@@ -31,7 +32,8 @@ impl Files {
     pub(crate) fn newest_snapshot(&self) -> io::Result<Option<u64>> {
         let mut newest = None;
         for entry in fs::read_dir(&self.path)? {
-            newest = newest.max(entry?.file_name().to_str().and_then(snapshot::index_of));
+            newest =
+                newest.max(entry?.file_name().to_str().and_then(|file| Kind::Raft.mark_of(file)));
         }
         Ok(newest)
     }

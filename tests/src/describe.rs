@@ -70,6 +70,7 @@ impl Names {
             Input::Retire => "retire".to_owned(),
             Input::DiskFull(is_full) => format!("the disk is full: {is_full}"),
             Input::SnapshotWritten(index) => format!("snapshot {index} is written"),
+            Input::CausalWritten(position) => format!("causal snapshot {position} is written"),
             Input::SnapshotReceived(snapshot) => {
                 format!("snapshot {} has come", raft::id(snapshot.last))
             }

@@ -182,8 +182,8 @@ mod tests {
     struct Saved(Vec<Record>);
 
     impl Save<Record> for Saved {
-        fn save(&mut self, record: &Record) -> io::Result<()> {
-            self.0.push(record.clone());
+        fn save(&mut self, records: &[Record]) -> io::Result<()> {
+            self.0.extend_from_slice(records);
             Ok(())
         }
     }

@@ -168,6 +168,7 @@ impl Protocol for Broadcast {
             // The state is in memory alone, and nobody leads.
             Input::DiskFull(_)
             | Input::SnapshotWritten(_)
+            | Input::CausalWritten(_)
             | Input::SnapshotReceived(_)
             | Input::SnapshotSent { .. }
             | Input::Verified { .. }

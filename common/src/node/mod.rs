@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::broadcast::members::Member;
 use crate::broadcast::store::Store;
 use crate::broadcast::{self, Broadcast};
+use crate::causal;
 use crate::config::Config;
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::reply::Header;
@@ -53,6 +54,8 @@ pub enum Record {
     Identity(Box<Identity>),
     /// Lab 3's; added to those before.
     Raft(raft::record::Record),
+    /// Lab 2's; added to those before.
+    Causal(causal::record::Record),
 }
 
 /// Who a node is, and who its peers are.
@@ -75,6 +78,8 @@ pub struct Found {
     pub snapshot: Option<Snapshot>,
     /// What came later, and perhaps before.
     pub records: Vec<raft::record::Record>,
+    /// The same of Lab 2.
+    pub causal_records: Vec<causal::record::Record>,
 }
 
 /// A node: the protocols side by side, and the clients that wait for something.
@@ -128,6 +133,8 @@ impl Protocol for Node {
             Input::SnapshotWritten(index) => {
                 self.step_raft(now, Input::SnapshotWritten(index), effects);
             }
+            // Nothing takes such a snapshot.
+            Input::CausalWritten(_) => {}
             Input::SnapshotReceived(snapshot) => {
                 self.step_raft(now, Input::SnapshotReceived(snapshot), effects);
             }
@@ -163,7 +170,7 @@ impl Node {
     ///
     /// What was found does not belong together.
     pub fn recover(config: Config, found: Found) -> Result<Self, RecoverError> {
-        let Found { identity, snapshot, records } = found;
+        let Found { identity, snapshot, records, causal_records: _ } = found;
         let (mode, founder) =
             identity.as_ref().map_or((config.mode, false), |i| (i.mode, i.founder));
         let config = Config { mode, ..config };

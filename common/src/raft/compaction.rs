@@ -10,6 +10,7 @@ use crate::raft::log::{Index, Payload};
 use crate::raft::progress::Pace;
 use crate::raft::snapshot::Snapshot;
 use crate::raft::{Effects, Raft, Role};
+use crate::storage::snapshot::Kind;
 use crate::time::Time;
 
 /// After so many heartbeats a snapshot that did not arrive is sent again.
@@ -74,7 +75,7 @@ impl Raft {
         // A received one may have come meanwhile.
         if index > self.snapshots.index {
             self.snapshots.index = index;
-            effects.task(Task::Release(index.0));
+            effects.task(Task::Release(Kind::Raft, index.0));
             self.log.release(index, self.config.log_kept_bytes);
             self.configurations.compact(self.log.base().index);
         }
@@ -113,7 +114,7 @@ impl Raft {
         self.snapshots.index = last.index;
         self.has_jumped = true;
         effects.observe(Event::InstallSnapshot { last });
-        effects.task(Task::Release(last.index.0));
+        effects.task(Task::Release(Kind::Raft, last.index.0));
         self.forget_proposed(last.index, effects);
         self.serve_reached(super::Way::Late, effects);
     }

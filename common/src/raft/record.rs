@@ -34,6 +34,12 @@ impl Record {
     pub fn mark(&self) -> u64 {
         self.tail.as_ref().map_or(0, |tail| tail.prev.index.0 + tail.entries.len() as u64)
     }
+
+    /// The same without entries: what a newer frame must tell where it takes this one's place.
+    pub fn without_tail(&self) -> Self {
+        let Self { term, voted_for, commit_index, tail: _ } = *self;
+        Self { term, voted_for, commit_index, tail: None }
+    }
 }
 
 impl Tail {

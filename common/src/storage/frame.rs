@@ -1,12 +1,13 @@
 //! A frame of the log: what one commit wrote, and whether all of it is there.
 //!
 //! ```text
-//! u32 length · u32 crc of the payload · u64 sequence · u64 mark · u32 blank · u32 crc of the head · payload
+//! u32 length · u32 crc of the payload · u64 sequence · u64 ones · u32 blank · u32 crc of the head · payload
 //! ```
 //!
 //! Frames begin at multiples of eight bytes; the payload is filled up to there with zeros. The
 //! crc of the head covers also where the frame is: owner, segment and offset. So the bytes of a
-//! frame that somebody has put into a value are no frame there.
+//! frame that somebody has put into a value are no frame there. Where the ones are, format 1 of the
+//! log had a number, which its payload tells as well; see rule 2 for why they are not zeros.
 //!
 //! # Torn or damaged
 //!
@@ -56,14 +57,14 @@ impl Place {
 }
 
 /// Makes the frame of a payload that stands behind room for a head.
-pub(super) fn seal(frame: &mut Vec<u8>, place: Place, offset: usize, sequence: u64, mark: u64) {
+pub(super) fn seal(frame: &mut Vec<u8>, place: Place, offset: usize, sequence: u64) {
     let length = u32::try_from(frame.len() - HEAD_BYTES).expect("a record is bounded");
     frame.resize(frame.len().next_multiple_of(ALIGNMENT), 0);
     let crc = crc32fast::hash(&frame[HEAD_BYTES..]);
     frame[..4].copy_from_slice(&length.to_le_bytes());
     frame[4..8].copy_from_slice(&crc.to_le_bytes());
     frame[8..16].copy_from_slice(&sequence.to_le_bytes());
-    frame[16..24].copy_from_slice(&mark.to_le_bytes());
+    frame[16..24].fill(0xff);
     frame[24..28].fill(0);
     let blank = blank_sectors(frame, offset);
     frame[24..28].copy_from_slice(&blank.to_le_bytes());
@@ -75,7 +76,7 @@ pub(super) fn seal(frame: &mut Vec<u8>, place: Place, offset: usize, sequence: u
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// A whole frame.
-    Frame { payload: Range<usize>, mark: u64, end: usize },
+    Frame { payload: Range<usize>, end: usize },
     /// Nothing: zeros up to the end of the segment.
     End,
     /// What is left of a frame that was never synced.
@@ -89,7 +90,6 @@ struct Head {
     length: usize,
     crc: u32,
     sequence: u64,
-    mark: u64,
     blank: u32,
 }
 
@@ -112,7 +112,7 @@ pub(super) fn read(bytes: &[u8], place: Place, offset: usize, expected: u64) -> 
             return Found::Damaged("a frame is out of sequence");
         }
         let payload = start..start + head.length;
-        return Found::Frame { payload, mark: head.mark, end };
+        return Found::Frame { payload, end };
     }
     if !is_blank(&bytes[end..]) {
         return Found::Damaged("a frame with others behind it is not whole");
@@ -130,7 +130,6 @@ fn head(bytes: &[u8], place: Place, offset: usize) -> Option<Head> {
         length: short(bytes, 0) as usize,
         crc: short(bytes, 4),
         sequence: long(bytes, 8),
-        mark: long(bytes, 16),
         blank: short(bytes, 24),
     })
 }

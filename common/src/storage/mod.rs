@@ -1,8 +1,9 @@
 //! What a node must find again after a restart.
 //!
 //! - `node`: who it is and who its peers are, one small record that is replaced as a whole.
-//! - `wal-*`, for Lab 3: the log, a frame for each commit.
+//! - `wal-*`: the log of Labs 2 and 3, a frame for each commit.
 //! - `snapshot-*`, for Lab 3: the state up to an entry of the log; the newest counts.
+//! - `causal-*`, for Lab 2: the state up to a position of its steps; the newest counts.
 //! - `*.new`: a file that was being written; a start removes it.
 //!
 //! [`Disk`] is the narrow waist: a few operations on bytes, implemented by the data directory and
@@ -15,12 +16,14 @@
 //! then the record is written with one. So a log that is missing was lost, with the votes in it,
 //! and the node does not start; unless it was never there, and nothing had been promised.
 
+mod commit;
 mod frame;
 mod header;
 #[cfg(test)]
 mod memory;
 mod opening;
 mod record;
+mod saving;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -32,7 +35,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{ClusterId, NodeId, NodeName};
 use crate::modes::Mode;
-use crate::node::{Identity, Record};
+use crate::node::Identity;
+use crate::raft;
+use crate::storage::snapshot::Kind;
 use crate::storage::wal::Wal;
 
 /// Where a node keeps its files. A failure leaves it unknown what is there: the node must not go
@@ -70,12 +75,12 @@ pub trait Disk {
 
 /// Where records of a kind are saved.
 pub trait Save<R> {
-    /// Makes `record` durable.
+    /// Makes the records of a commit durable; those of the log all at once.
     ///
     /// # Errors
     ///
     /// It is not known what is there. The node must not go on.
-    fn save(&mut self, record: &R) -> io::Result<()>;
+    fn save(&mut self, records: &[R]) -> io::Result<()>;
 }
 
 /// Whose files these are: every one says so.
@@ -167,33 +172,19 @@ struct Held {
 
 /// All that one node keeps on one disk.
 ///
-/// Invariant: there is a log if the identity is that of a node in raft mode.
+/// Invariants: there is a log if the identity is that of a node that has one; its newest frame tells
+/// `vote`.
 #[derive(Debug)]
 pub struct Storage<D: Disk> {
     disk: D,
     segment_bytes: u64,
     owner: Option<Owner>,
     log: Option<Wal>,
+    /// Term and vote, once there are any.
+    vote: Option<raft::record::Record>,
 }
 
 impl<D: Disk> Storage<D> {
-    /// Begins a log, where none has ever been in use.
-    fn create_log(&mut self, owner: Owner, identity: &Identity) -> io::Result<()> {
-        self.write_record(identity, false)?;
-        for file in self.disk.files()? {
-            if wal::number_of(&file).is_some() || snapshot::index_of(&file).is_some() {
-                self.disk.remove(&file)?;
-            }
-        }
-        self.log = Some(Wal::create(&mut self.disk, owner, self.segment_bytes)?);
-        self.write_record(identity, true)
-    }
-
-    fn write_record(&mut self, identity: &Identity, has_log: bool) -> io::Result<()> {
-        let held = Held { identity: identity.clone(), has_log };
-        self.disk.replace(RECORD, &record::encode(&held))
-    }
-
     /// To be called before each commit: whether there will be room for the next ones. Where there
     /// is none, only what must be written even then may still be, such as votes.
     ///
@@ -204,18 +195,19 @@ impl<D: Disk> Storage<D> {
         self.log.as_mut().map_or(Ok(true), |log| log.reserve(&mut self.disk))
     }
 
-    /// A snapshot up to `index` or beyond is on the disk: what it stands for is removed.
+    /// A snapshot of that kind, up to `mark` or beyond, is on the disk: what it stands for is
+    /// removed.
     ///
     /// # Errors
     ///
     /// That of the disk.
-    pub fn snapshot_written(&mut self, index: u64) -> io::Result<()> {
+    pub fn release(&mut self, kind: Kind, mark: u64) -> io::Result<()> {
         for file in self.disk.files()? {
-            if snapshot::index_of(&file).is_some_and(|other| other < index) {
+            if kind.mark_of(&file).is_some_and(|other| other < mark) {
                 self.disk.remove(&file)?;
             }
         }
-        self.log.as_mut().map_or(Ok(()), |log| log.release(&mut self.disk, index))
+        self.log.as_mut().map_or(Ok(()), |log| log.release(&mut self.disk, kind, mark))
     }
 
     /// What the log takes on the disk, in bytes.
@@ -239,24 +231,11 @@ impl<D: Disk> Storage<D> {
     }
 }
 
-impl<D: Disk> Save<Record> for Storage<D> {
-    fn save(&mut self, record: &Record) -> io::Result<()> {
-        match record {
-            Record::Identity(identity) => {
-                let (cluster, node) = (identity.broadcast.cluster, identity.broadcast.node);
-                let owner = Owner { cluster, node };
-                assert!(self.owner.is_none_or(|before| before == owner), "an identity stays");
-                self.owner = Some(owner);
-                if identity.mode == Mode::Raft && self.log.is_none() {
-                    return self.create_log(owner, identity);
-                }
-                self.write_record(identity, self.log.is_some())
-            }
-            Record::Raft(record) => {
-                let log = self.log.as_mut().expect("the identity is persisted before the log");
-                log.append(&mut self.disk, record, record.mark())
-            }
-        }
+/// Whether the nodes of a cluster that was founded in `mode` have a log.
+fn has_log(mode: Mode) -> bool {
+    match mode {
+        Mode::Raft => true,
+        Mode::Broadcast => false,
     }
 }
 

@@ -3,13 +3,13 @@
 use std::io::{self, BufReader, Read};
 
 use crate::identity::NodeName;
-use crate::modes::Mode;
 use crate::node::{Found, Identity};
 use crate::raft::snapshot::Snapshot;
-use crate::storage::snapshot::SnapshotError;
+use crate::storage::commit::{Commit, Marks};
+use crate::storage::snapshot::{Kind, SnapshotError};
 use crate::storage::wal::{self, Wal};
 use crate::storage::{
-    Disk, Held, Owner, RECORD, Storage, StorageError, TEMPORARY, Wrong, read, record, snapshot,
+    Disk, Held, Owner, RECORD, Storage, StorageError, TEMPORARY, Wrong, has_log, read, record,
 };
 
 impl<D: Disk> Storage<D> {
@@ -26,10 +26,12 @@ impl<D: Disk> Storage<D> {
         name: &NodeName,
         segment_bytes: u64,
     ) -> Result<(Self, Found, Vec<String>), StorageError> {
-        let mut storage = Self { disk, segment_bytes, owner: None, log: None };
+        let mut storage = Self { disk, segment_bytes, owner: None, log: None, vote: None };
         let files = storage.disk.files().map_err(StorageError::of("the directory"))?;
         let Some(held) = storage.read_record(&files)? else {
-            storage.clean(&files, None).map_err(StorageError::of("a temporary file"))?;
+            storage
+                .clean(&files, Marks::default())
+                .map_err(StorageError::of("a temporary file"))?;
             return Ok((storage, Found::default(), Vec::new()));
         };
         if held.identity.broadcast.name != *name {
@@ -39,13 +41,14 @@ impl<D: Disk> Storage<D> {
         let owner = Owner { cluster: broadcast.cluster, node: broadcast.node };
         storage.owner = Some(owner);
         let (mut found, mut warnings) = (Found::default(), Vec::new());
+        let mut newest = Marks::default();
         if held.has_log {
             found.snapshot = storage.read_snapshot(owner, &files)?;
-            storage.read_log(owner, &mut found, &mut warnings)?;
+            newest.raft = found.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index.0);
+            storage.read_log(owner, newest, &mut found, &mut warnings)?;
         }
-        let newest = found.snapshot.as_ref().map(|snapshot| snapshot.last.index.0);
         storage.clean(&files, newest).map_err(StorageError::of("an old file"))?;
-        if *mode == Mode::Raft && !held.has_log {
+        if has_log(*mode) && !held.has_log {
             let created = storage.create_log(owner, &held.identity);
             created.map_err(StorageError::of("the log"))?;
         }
@@ -69,12 +72,12 @@ impl<D: Disk> Storage<D> {
         owner: Owner,
         files: &[String],
     ) -> Result<Option<Snapshot>, StorageError> {
-        let newest = files.iter().filter_map(|file| snapshot::index_of(file)).max();
+        let newest = files.iter().filter_map(|file| Kind::Raft.mark_of(file)).max();
         let Some(index) = newest else { return Ok(None) };
-        let file = snapshot::name(index);
+        let file = Kind::Raft.name(index);
         let reader = self.disk.reader(&file).map_err(StorageError::of(&file))?;
         let mut input = Counted { inner: BufReader::with_capacity(READ_BYTES, reader), bytes: 0 };
-        let outcome = snapshot::check_header(&mut input, owner);
+        let outcome = Kind::Raft.check_header(&mut input, owner);
         let outcome = outcome.and_then(|()| Snapshot::read(&mut input));
         let outcome = outcome.and_then(|snapshot| {
             let is_named_so = snapshot.last.index.0 == index;
@@ -92,15 +95,25 @@ impl<D: Disk> Storage<D> {
     fn read_log(
         &mut self,
         owner: Owner,
+        newest: Marks,
         found: &mut Found,
         warnings: &mut Vec<String>,
     ) -> Result<(), StorageError> {
-        let mut each = |payload: &[u8]| {
-            let record = postcard::from_bytes(payload);
-            record.map(|record| found.records.push(record)).is_ok()
+        let mut vote = None;
+        let mut each = |format, payload: &[u8]| {
+            let commit = Commit::read(format, payload)?;
+            let marks = commit.marks();
+            // What only repeats the one before says nothing new.
+            if let Some(record) = commit.raft.filter(|record| vote.as_ref() != Some(record)) {
+                vote = Some(record.without_tail());
+                found.records.push(record);
+            }
+            found.causal_records.extend(commit.causal);
+            Some(marks)
         };
-        let (log, torn) = Wal::open(&mut self.disk, owner, self.segment_bytes, &mut each)?;
-        self.log = Some(log);
+        let disk = &mut self.disk;
+        let (log, torn) = Wal::open(disk, owner, self.segment_bytes, newest, &mut each)?;
+        (self.log, self.vote) = (Some(log), vote);
         warnings.extend(torn.map(|wal::Torn { file, offset }| {
             format!("{file}: cut at byte {offset}: a crash came before what follows was synced")
         }));
@@ -108,10 +121,11 @@ impl<D: Disk> Storage<D> {
     }
 
     /// Removes what the interrupted writing of a file has left, and all snapshots but the newest.
-    fn clean(&mut self, files: &[String], newest: Option<u64>) -> io::Result<()> {
+    fn clean(&mut self, files: &[String], newest: Marks) -> io::Result<()> {
         for file in files {
-            let is_older = snapshot::index_of(file).is_some_and(|index| Some(index) < newest);
-            if is_older || is_temporary(file) {
+            let is_older = |kind: Kind, newest| kind.mark_of(file).is_some_and(|it| it < newest);
+            let is_old = is_older(Kind::Raft, newest.raft) || is_older(Kind::Causal, newest.causal);
+            if is_old || is_temporary(file) {
                 self.disk.remove(file)?;
             }
         }
@@ -121,8 +135,9 @@ impl<D: Disk> Storage<D> {
 
 /// Whether it is what the interrupted writing of one of our files has left.
 fn is_temporary(file: &str) -> bool {
+    let is_snapshot = |name: &str| Kind::ALL.iter().any(|kind| name.starts_with(kind.prefix()));
     let named = file.strip_suffix(TEMPORARY);
-    named.is_some_and(|n| n == RECORD || n.starts_with("wal-") || n.starts_with("snapshot-"))
+    named.is_some_and(|n| n == RECORD || n.starts_with("wal-") || is_snapshot(n))
 }
 
 /// What is read at once of a snapshot.

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::storage::header::{self, Kind};
+use crate::storage::header;
 use crate::storage::{Owner, Wrong};
 
 /// Items of a frame, in bytes; the item that passes it is its last.
@@ -17,8 +17,6 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// No frame is longer: a chunk, and the longest key and value; or the table of sessions.
 const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-const KIND: Kind = Kind { magic: *b"dist-sn", format: 1 };
 
 /// Of a file's header, which the frames follow.
 pub const HEADER_BYTES: usize = header::HEADER_BYTES;
@@ -46,33 +44,63 @@ impl From<io::Error> for SnapshotError {
     }
 }
 
-/// The name of the snapshot up to `index`.
-pub fn name(index: u64) -> String {
-    format!("snapshot-{index:016x}")
+/// Of which protocol's state a snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Lab 3's, up to an index of its log.
+    Raft,
+    /// Lab 2's, up to a position of its steps.
+    Causal,
 }
 
-/// The index in a snapshot's name.
-pub fn index_of(file: &str) -> Option<u64> {
-    u64::from_str_radix(file.strip_prefix("snapshot-")?, 16).ok()
-}
+impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Raft, Self::Causal];
 
-/// What a file of `owner` begins with.
-pub fn header(owner: Owner) -> [u8; HEADER_BYTES] {
-    header::encode(KIND, owner, [0, 0])
-}
+    /// What the names of its files begin with.
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Self::Raft => "snapshot-",
+            Self::Causal => "causal-",
+        }
+    }
 
-/// Checks what a file of `owner` begins with.
-///
-/// # Errors
-///
-/// [`SnapshotError`]
-pub fn check_header(input: &mut impl Read, owner: Owner) -> Result<(), SnapshotError> {
-    let mut bytes = [0; HEADER_BYTES];
-    input.read_exact(&mut bytes)?;
-    match header::decode(KIND, owner, &bytes) {
-        Ok(_) => Ok(()),
-        Err(Wrong::Foreign(what)) => Err(SnapshotError::Foreign(what)),
-        Err(Wrong::Damaged(what)) => Err(SnapshotError::Damaged(what)),
+    fn of_file(self) -> header::Kind {
+        let magic = match self {
+            Self::Raft => *b"dist-sn",
+            Self::Causal => *b"dist-cs",
+        };
+        header::Kind { magic, format: 1, format_min: 1 }
+    }
+
+    /// The name of the file of a snapshot up to `mark`.
+    pub fn name(self, mark: u64) -> String {
+        format!("{}{mark:016x}", self.prefix())
+    }
+
+    /// How far the snapshot in a file goes, by its name; none if it is no such file.
+    pub fn mark_of(self, file: &str) -> Option<u64> {
+        u64::from_str_radix(file.strip_prefix(self.prefix())?, 16).ok()
+    }
+
+    /// What a file of `owner` begins with.
+    pub fn header(self, owner: Owner) -> [u8; HEADER_BYTES] {
+        header::encode(self.of_file(), owner, [0, 0])
+    }
+
+    /// Checks what a file of `owner` begins with.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`]
+    pub fn check_header(self, input: &mut impl Read, owner: Owner) -> Result<(), SnapshotError> {
+        let mut bytes = [0; HEADER_BYTES];
+        input.read_exact(&mut bytes)?;
+        match header::decode(self.of_file(), owner, &bytes) {
+            Ok(_) => Ok(()),
+            Err(Wrong::Foreign(what)) => Err(SnapshotError::Foreign(what)),
+            Err(Wrong::Damaged(what)) => Err(SnapshotError::Damaged(what)),
+        }
     }
 }
 

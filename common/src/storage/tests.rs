@@ -1,8 +1,10 @@
+mod both;
+
 use super::*;
 use crate::broadcast;
 use crate::kv::key::Key;
 use crate::kv::state::State;
-use crate::node::Found;
+use crate::node::{Found, Record};
 use crate::raft::configuration::Configuration;
 use crate::raft::log::{Entry, EntryId, Index, Payload, Term};
 use crate::raft::record::{self as raft_record, Tail};
@@ -41,9 +43,9 @@ fn reopened(storage: Storage<MemoryDisk>) -> (Storage<MemoryDisk>, Found) {
 /// A node in raft mode with entries up to `last` in its log.
 fn with_entries(last: u64) -> Storage<MemoryDisk> {
     let (mut storage, ..) = open(MemoryDisk::default()).expect("empty");
-    storage.save(&identity(Mode::Raft)).expect("room");
+    storage.save(&[identity(Mode::Raft)]).expect("room");
     for index in 1..=last {
-        storage.save(&Record::Raft(entry(index))).expect("room");
+        storage.save(&[Record::Raft(entry(index))]).expect("room");
     }
     storage
 }
@@ -61,9 +63,9 @@ fn snapshot(index: u64) -> Snapshot {
 
 fn write_snapshot(storage: &mut Storage<MemoryDisk>, index: u64) {
     let owner = storage.owner().expect("it has one");
-    let mut bytes = snapshot::header(owner).to_vec();
+    let mut bytes = Kind::Raft.header(owner).to_vec();
     bytes.extend(snapshot(index).frames().flatten());
-    storage.disk_mut().replace(&snapshot::name(index), &bytes).expect("room");
+    storage.disk_mut().replace(&Kind::Raft.name(index), &bytes).expect("room");
 }
 
 #[test]
@@ -80,7 +82,7 @@ fn what_was_saved_is_found_again() {
 #[test]
 fn a_node_in_broadcast_mode_has_no_log() {
     let (mut storage, ..) = open(MemoryDisk::default()).expect("empty");
-    storage.save(&identity(Mode::Broadcast)).expect("room");
+    storage.save(&[identity(Mode::Broadcast)]).expect("room");
     assert!(storage.reserve().expect("nothing to reserve"));
     let (storage, found) = reopened(storage);
     assert_eq!(storage.disk().files().expect("names"), [RECORD]);
@@ -108,7 +110,7 @@ fn d1_an_interrupted_first_start_is_finished() {
         }
         let (mut storage, found, _) = open(disk).expect("it goes on");
         assert!(found.identity.is_some() && found.records.is_empty());
-        storage.save(&Record::Raft(entry(1))).expect("room");
+        storage.save(&[Record::Raft(entry(1))]).expect("room");
         let (_, found) = reopened(storage);
         assert_eq!(found.records, [entry(1)], "state {state}");
     }
@@ -152,11 +154,12 @@ fn r18_the_newest_snapshot_is_found_and_the_others_go() {
     let read = found.snapshot.expect("a snapshot");
     assert_eq!((read.last, &read.state), (snapshot(12).last, &snapshot(12).state));
     assert_eq!(read.configuration, snapshot(12).configuration);
-    let gone = leftovers.into_iter().map(str::to_owned).chain([5, 9].map(snapshot::name));
+    let gone =
+        leftovers.into_iter().map(str::to_owned).chain([5, 9].map(|index| Kind::Raft.name(index)));
     gone.for_each(|file| assert!(!storage.disk.has(&file), "{file}"));
     assert!(storage.disk.has("notes.new"));
     let before = storage.wal_bytes();
-    storage.snapshot_written(12).expect("removed");
+    storage.release(Kind::Raft, 12).expect("removed");
     assert!(storage.wal_bytes() < before);
     let (_, found) = reopened(storage);
     let first = found.records[0].tail.as_ref().expect("a tail").prev.index;
@@ -170,7 +173,7 @@ fn r18_a_damaged_snapshot_is_refused() {
     let mut storage = with_entries(20);
     write_snapshot(&mut storage, 5);
     write_snapshot(&mut storage, 12);
-    let file = snapshot::name(12);
+    let file = Kind::Raft.name(12);
     let length = storage.disk.bytes(&file).len();
     for byte in (0..length).step_by(37) {
         let mut disk = storage.disk.clone();
@@ -197,7 +200,7 @@ fn m4_another_name_is_refused() {
 fn d3_a_cut_is_told() {
     let mut storage = with_entries(1);
     storage.disk.set_syncs(false);
-    storage.save(&Record::Raft(entry(2))).expect("room");
+    storage.save(&[Record::Raft(entry(2))]).expect("room");
     let mut first = true;
     storage.disk.crash(|| std::mem::take(&mut first));
     storage.disk.set_syncs(true);

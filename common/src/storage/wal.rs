@@ -3,7 +3,8 @@
 //! A segment is a file `wal-<number>`, allocated as a whole before its first frame, because a file
 //! that doesn't grow syncs up to twice as fast. It begins with a header that tells its number and
 //! the sequence of its first frame, and [frames](super::frame) follow. The header is synced with
-//! that frame. Segments are never used again: what is not written yet is zeros.
+//! that frame. Segments are never used again: what is not written yet is zeros. All frames of a
+//! segment are of the format that its header tells; a log of a former one goes on in a new segment.
 //!
 //! Opening the log repairs what a crash has left: a torn frame is overwritten with zeros, a
 //! segment whose header is missing was never begun and goes. The last frame is then written once
@@ -21,12 +22,14 @@ use std::io;
 
 use serde::Serialize;
 
+use crate::storage::commit::{FORMAT, FORMAT_RAFT_ALONE, Marks};
 use crate::storage::frame::{self, ALIGNMENT, HEAD_BYTES, Place};
 use crate::storage::header::{self, HEADER_BYTES, Kind};
+use crate::storage::snapshot;
 use crate::storage::wal::recovery::Recovery;
 use crate::storage::{self, Disk, Owner, StorageError, is_full};
 
-const KIND: Kind = Kind { magic: *b"dist-wl", format: 1 };
+const KIND: Kind = Kind { magic: *b"dist-wl", format: FORMAT, format_min: FORMAT_RAFT_ALONE };
 
 /// No record is longer: a batch of the longest values is far below.
 const RECORD_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -36,8 +39,8 @@ const BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The log of one data directory.
 ///
-/// Invariants: there is a segment; marks of a segment are at most its `mark`; from `offset` on the
-/// last segment is zeros.
+/// Invariants: there is a segment; the last is of the present format; marks of a segment's frames
+/// are at most its `marks`; from `offset` on the last segment is zeros.
 #[derive(Debug)]
 pub(super) struct Wal {
     owner: Owner,
@@ -51,6 +54,8 @@ pub(super) struct Wal {
     offset: u64,
     /// Of the last frame.
     sequence: u64,
+    /// How far snapshots go.
+    released: Marks,
     /// The frame that is being made.
     buffer: Vec<u8>,
 }
@@ -60,8 +65,11 @@ struct Segment {
     number: u64,
     bytes: u64,
     /// The highest of its frames.
-    mark: u64,
+    marks: Marks,
 }
+
+/// Takes a payload and its format, and returns its marks, if it can read it.
+type Each<'a> = dyn FnMut(u8, &[u8]) -> Option<Marks> + 'a;
 
 /// Where a frame was cut that was never synced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,14 +95,14 @@ impl Wal {
         owner: Owner,
         segment_bytes: u64,
     ) -> io::Result<Self> {
-        let mut wal = Self::empty(owner, segment_bytes);
+        let mut wal = Self::empty(owner, segment_bytes, Marks::default());
         disk.create(&name(1), segment_bytes)?;
         wal.begin(disk, 1, segment_bytes)?;
         disk.sync(&name(1))?;
         Ok(wal)
     }
 
-    fn empty(owner: Owner, segment_bytes: u64) -> Self {
+    fn empty(owner: Owner, segment_bytes: u64, released: Marks) -> Self {
         Self {
             owner,
             segment_bytes,
@@ -103,23 +111,25 @@ impl Wal {
             is_full: false,
             offset: 0,
             sequence: 0,
+            released,
             buffer: Vec::new(),
         }
     }
 
-    /// Reads a log, and repairs what a crash has left. `each` takes the payloads in order, and
-    /// tells whether it can read them. If there is an error, nothing was changed, unless it is one
-    /// of a write.
+    /// Reads a log, and repairs what a crash has left. Snapshots go as far as `released`. `each`
+    /// takes the payloads in order, each with its format, and returns its marks, or none if it
+    /// can't read it. If there is an error, nothing was changed, unless it is one of a write.
     pub(super) fn open(
         disk: &mut impl Disk,
         owner: Owner,
         segment_bytes: u64,
-        each: &mut dyn FnMut(&[u8]) -> bool,
+        released: Marks,
+        each: &mut Each<'_>,
     ) -> Result<(Self, Option<Torn>), StorageError> {
         let files = disk.files().map_err(StorageError::of("the directory"))?;
         let mut numbers: Vec<u64> = files.iter().filter_map(|file| number_of(file)).collect();
         numbers.sort_unstable();
-        let mut recovery = Recovery::of(Self::empty(owner, segment_bytes));
+        let mut recovery = Recovery::of(Self::empty(owner, segment_bytes, released));
         for number in numbers {
             let bytes =
                 storage::read(disk, &name(number)).map_err(StorageError::of(&name(number)))?;
@@ -128,29 +138,29 @@ impl Wal {
         recovery.finish(disk)
     }
 
-    /// Appends a frame and syncs it. `mark` says when it may go; see [`Self::release`]. If there is
+    /// Appends a frame and syncs it. `marks` say when it may go; see [`Self::release`]. If there is
     /// an error, it is not known what is there.
     pub(super) fn append(
         &mut self,
         disk: &mut impl Disk,
-        record: &impl Serialize,
-        mark: u64,
+        payload: &impl Serialize,
+        marks: Marks,
     ) -> io::Result<()> {
         let mut frame = std::mem::take(&mut self.buffer);
         frame.clear();
         frame.resize(HEAD_BYTES, 0);
-        frame = postcard::to_extend(record, frame).expect("a record has no unsized part");
+        frame = postcard::to_extend(payload, frame).expect("a record has no unsized part");
         assert!(frame.len() <= RECORD_BYTES_MAX, "the core bounds what it persists at once");
         let segment = self.room_for(disk, frame.len().next_multiple_of(ALIGNMENT) as u64)?;
         let offset = usize::try_from(self.offset).expect("a segment fits into memory");
         let place = Place { owner: self.owner, segment: segment.number };
-        frame::seal(&mut frame, place, offset, self.sequence + 1, mark);
+        frame::seal(&mut frame, place, offset, self.sequence + 1);
         disk.write(&name(segment.number), self.offset, &frame)?;
         disk.sync(&name(segment.number))?;
         self.sequence += 1;
         self.offset += frame.len() as u64;
         let last = self.segments.back_mut().expect("there is a segment");
-        last.mark = last.mark.max(mark);
+        last.marks.raise(marks);
         frame.shrink_to(BUFFER_BYTES_MAX);
         self.buffer = frame;
         Ok(())
@@ -162,7 +172,12 @@ impl Wal {
         if self.offset + frame_bytes <= last.bytes {
             return Ok(last);
         }
-        let number = last.number + 1;
+        self.begin_next(disk, frame_bytes)
+    }
+
+    /// Begins the segment behind the last, with room for a frame of so many bytes.
+    fn begin_next(&mut self, disk: &mut impl Disk, frame_bytes: u64) -> io::Result<Segment> {
+        let number = self.segments.back().expect("there is a segment").number + 1;
         let bytes = self.segment_bytes.max(HEADER_BYTES as u64 + frame_bytes);
         let is_spare_too_short = self.has_spare && bytes > self.segment_bytes;
         if is_spare_too_short {
@@ -178,7 +193,7 @@ impl Wal {
     fn begin(&mut self, disk: &mut impl Disk, number: u64, bytes: u64) -> io::Result<Segment> {
         let header = header::encode(KIND, self.owner, [number, self.sequence + 1]);
         disk.write(&name(number), 0, &header)?;
-        let segment = Segment { number, bytes, mark: 0 };
+        let segment = Segment { number, bytes, marks: Marks::default() };
         self.segments.push_back(segment);
         self.offset = HEADER_BYTES as u64;
         Ok(segment)
@@ -202,11 +217,17 @@ impl Wal {
         Ok(!self.is_full)
     }
 
-    /// Removes the segments all of whose frames have a mark of at most `mark`; never the last
-    /// frame, which tells term and vote.
-    pub(super) fn release(&mut self, disk: &mut impl Disk, mark: u64) -> io::Result<()> {
+    /// There is a snapshot of that kind up to `mark`: removes the oldest segments as long as
+    /// snapshots stand for all of their frames. Never the last frame, which tells term and vote.
+    pub(super) fn release(
+        &mut self,
+        disk: &mut impl Disk,
+        kind: snapshot::Kind,
+        mark: u64,
+    ) -> io::Result<()> {
+        self.released.raise(Marks::of(kind, mark));
         let kept = if self.offset > HEADER_BYTES as u64 { 1 } else { 2 };
-        while self.segments.len() > kept && self.segments[0].mark <= mark {
+        while self.segments.len() > kept && self.segments[0].marks.are_within(self.released) {
             disk.remove(&name(self.segments[0].number))?;
             self.segments.pop_front();
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::raft::snapshot::Snapshot;
 use common::storage::Owner;
-use common::storage::snapshot::{self, SnapshotError};
+use common::storage::snapshot::{Kind, SnapshotError};
 
 use crate::disk::temporary::Temporary;
 
@@ -22,9 +22,9 @@ pub(crate) fn write(
     snapshot: &Snapshot,
     sync: bool,
 ) -> io::Result<u64> {
-    let name = snapshot::name(snapshot.last.index.0);
+    let name = Kind::Raft.name(snapshot.last.index.0);
     let mut temporary = Temporary::create(directory, &name, sync)?;
-    temporary.write(&snapshot::header(owner))?;
+    temporary.write(&Kind::Raft.header(owner))?;
     for frame in snapshot.frames() {
         temporary.write(&frame)?;
     }
@@ -36,8 +36,8 @@ pub(crate) fn write(
 /// The frames of the snapshot up to `index`, as they are sent to a peer. They can be read to the
 /// end also when the file is removed meanwhile.
 pub(crate) fn frames(directory: &Path, owner: Owner, index: u64) -> Result<File, SnapshotError> {
-    let mut file = File::open(directory.join(snapshot::name(index)))?;
-    snapshot::check_header(&mut file, owner)?;
+    let mut file = File::open(directory.join(Kind::Raft.name(index)))?;
+    Kind::Raft.check_header(&mut file, owner)?;
     Ok(file)
 }
 
@@ -55,7 +55,7 @@ impl Incoming {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("snapshot-incoming-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut temporary = Temporary::create(directory, &name, sync)?;
-        temporary.write(&snapshot::header(owner))?;
+        temporary.write(&Kind::Raft.header(owner))?;
         Ok(Self { owner, temporary })
     }
 
@@ -69,12 +69,12 @@ impl Incoming {
         let mut file = self.temporary.file();
         file.rewind()?;
         let mut input = BufReader::with_capacity(READ_BYTES, file);
-        snapshot::check_header(&mut input, self.owner)?;
+        Kind::Raft.check_header(&mut input, self.owner)?;
         let snapshot = Snapshot::read(&mut input)?;
         if input.read(&mut [0])? > 0 {
             return Err(SnapshotError::Damaged("something follows its end"));
         }
-        self.temporary.rename(&snapshot::name(snapshot.last.index.0))?;
+        self.temporary.rename(&Kind::Raft.name(snapshot.last.index.0))?;
         Ok(snapshot)
     }
 }

@@ -67,10 +67,10 @@ fn names(path: &Path) -> Vec<String> {
 fn r23_what_was_saved_is_found_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut storage, _) = open(dir.path());
-    storage.save(&identity()).expect("room");
+    storage.save(&[identity()]).expect("room");
     for index in 1..=200 {
         assert!(storage.reserve().expect("room"));
-        storage.save(&Record::Raft(entry(index))).expect("room");
+        storage.save(&[Record::Raft(entry(index))]).expect("room");
     }
     drop(storage);
     let (_, found) = open(dir.path());
@@ -113,7 +113,7 @@ fn d6_a_directory_in_use_is_refused() {
 fn d8_a_foreign_and_a_damaged_directory_are_refused_untouched() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut storage, _) = open(dir.path());
-    storage.save(&identity()).expect("room");
+    storage.save(&[identity()]).expect("room");
     drop(storage);
     let file = dir.path().join("node");
     let bytes = fs::read(&file).expect("a record");

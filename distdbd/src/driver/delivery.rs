@@ -93,7 +93,7 @@ impl Driver {
             Task::Verify(node, address) => {
                 verify::start(node, address, self.peers.shared().clone());
             }
-            Task::Release(index) => self.storage.snapshot_written(index)?,
+            Task::Release(kind, mark) => self.storage.release(kind, mark)?,
             Task::Retire => self.leave(),
         }
         Ok(())
@@ -113,10 +113,10 @@ struct Slowed<'a> {
 }
 
 impl Save<Record> for Slowed<'_> {
-    fn save(&mut self, record: &Record) -> io::Result<()> {
+    fn save(&mut self, records: &[Record]) -> io::Result<()> {
         if !self.delay.is_zero() {
             std::thread::sleep(self.delay);
         }
-        self.storage.save(record)
+        self.storage.save(records)
     }
 }

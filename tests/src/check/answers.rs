@@ -80,7 +80,7 @@ impl AnsweredOnce {
             }
             Input::Start | Input::Tick | Input::Stop | Input::Retire | Input::DiskFull(_) => {}
             Input::PeerUp(_) | Input::PeerDown(_) | Input::Message { .. } => {}
-            Input::SnapshotWritten(_) | Input::SnapshotReceived(_) => {}
+            Input::SnapshotWritten(_) | Input::CausalWritten(_) | Input::SnapshotReceived(_) => {}
             Input::SnapshotSent { .. } | Input::Verified { .. } => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use common::raft::snapshot::Snapshot;
-use common::storage::snapshot::{self, HEADER_BYTES};
+use common::storage::snapshot::{HEADER_BYTES, Kind};
 use common::storage::{Disk, Owner};
 
 use super::Host;
@@ -24,18 +24,18 @@ impl Host {
     }
 
     fn write_frames(&mut self, index: u64, frames: &[u8]) -> io::Result<()> {
-        let header = snapshot::header(self.owner());
+        let header = Kind::Raft.header(self.owner());
         let bytes = [header.as_slice(), frames].concat();
-        self.process().storage.disk_mut().replace(&snapshot::name(index), &bytes)
+        self.process().storage.disk_mut().replace(&Kind::Raft.name(index), &bytes)
     }
 
     /// The newest snapshot: its index, and its frames as they go to another node.
     pub fn newest_snapshot(&self) -> Option<(u64, Vec<u8>)> {
         let disk = self.disk();
         let files = disk.files().expect("in memory");
-        let index = files.iter().filter_map(|file| snapshot::index_of(file)).max()?;
+        let index = files.iter().filter_map(|file| Kind::Raft.mark_of(file)).max()?;
         let mut bytes = Vec::new();
-        let mut reader = disk.reader(&snapshot::name(index)).expect("it was listed");
+        let mut reader = disk.reader(&Kind::Raft.name(index)).expect("it was listed");
         reader.read_to_end(&mut bytes).expect("in memory");
         Some((index, bytes.split_off(HEADER_BYTES)))
     }
@@ -51,12 +51,12 @@ impl Host {
         Ok(snapshot)
     }
 
-    /// Removes what a snapshot up to `index` stands for.
+    /// Removes what a snapshot up to `mark` stands for.
     ///
     /// # Errors
     ///
     /// That of the disk.
-    pub fn release(&mut self, index: u64) -> io::Result<()> {
-        self.process().storage.snapshot_written(index)
+    pub fn release(&mut self, kind: Kind, mark: u64) -> io::Result<()> {
+        self.process().storage.release(kind, mark)
     }
 }

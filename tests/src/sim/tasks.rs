@@ -45,8 +45,8 @@ impl World {
                 let after = self.dice.between(Duration::ZERO, pause);
                 self.later(index, after, Work::Verify(node, address));
             }
-            Task::Release(up_to) => {
-                if self.machines[index].host.release(up_to).is_err() {
+            Task::Release(kind, mark) => {
+                if self.machines[index].host.release(kind, mark).is_err() {
                     self.crash(index, false);
                 }
             }

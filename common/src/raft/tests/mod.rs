@@ -39,8 +39,8 @@ const ELECTION: Duration = Duration::from_millis(500);
 struct Saved(Vec<Record>);
 
 impl Save<Record> for Saved {
-    fn save(&mut self, record: &Record) -> io::Result<()> {
-        self.0.push(record.clone());
+    fn save(&mut self, records: &[Record]) -> io::Result<()> {
+        self.0.extend_from_slice(records);
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! What is read of a log, and what is repaired of it.
 
+use crate::storage::commit::Marks;
 use crate::storage::frame::{self, Found, Place};
 use crate::storage::header::{self, HEADER_BYTES};
-use crate::storage::wal::{KIND, Segment, Torn, Wal, name};
+use crate::storage::wal::{Each, KIND, Segment, Torn, Wal, name};
 use crate::storage::{Disk, StorageError, Wrong};
 
 /// A log of which the segments up to some one are read.
@@ -14,6 +15,8 @@ pub(super) struct Recovery {
     unbegun: Option<Unbegun>,
     /// The bytes of the last segment.
     last: Vec<u8>,
+    /// Of its frames.
+    format: u8,
     /// Where in it the last frame begins.
     last_frame: usize,
 }
@@ -26,7 +29,7 @@ struct Unbegun {
 
 impl Recovery {
     pub(super) fn of(wal: Wal) -> Self {
-        Self { wal, torn: None, unbegun: None, last: Vec::new(), last_frame: 0 }
+        Self { wal, torn: None, unbegun: None, last: Vec::new(), format: 0, last_frame: 0 }
     }
 
     /// Reads the next segment.
@@ -34,7 +37,7 @@ impl Recovery {
         &mut self,
         number: u64,
         bytes: Vec<u8>,
-        each: &mut dyn FnMut(&[u8]) -> bool,
+        each: &mut Each<'_>,
     ) -> Result<(), StorageError> {
         if let Some(unbegun) = &self.unbegun {
             return Err(damaged(unbegun.number, 0, "the header is gone"));
@@ -67,7 +70,8 @@ impl Recovery {
 
     fn check_header(&mut self, number: u64, bytes: &[u8; 64]) -> Result<(), StorageError> {
         let decoded = header::decode(KIND, self.wal.owner, bytes);
-        let [found, first] = decoded.map_err(|wrong| wrong.at(&name(number), 0))?;
+        let header = decoded.map_err(|wrong| wrong.at(&name(number), 0))?;
+        let [found, first] = header.numbers;
         if found != number || first == 0 {
             return Err(damaged(number, 0, "it is another segment's content"));
         }
@@ -77,6 +81,7 @@ impl Recovery {
         if self.wal.sequence + 1 != first {
             return Err(damaged(number, 0, "frames before it are missing"));
         }
+        self.format = header.format;
         Ok(())
     }
 
@@ -84,20 +89,20 @@ impl Recovery {
         &mut self,
         number: u64,
         bytes: &[u8],
-        each: &mut dyn FnMut(&[u8]) -> bool,
+        each: &mut Each<'_>,
     ) -> Result<(), StorageError> {
         let place = Place { owner: self.wal.owner, segment: number };
-        let mut segment = Segment { number, bytes: bytes.len() as u64, mark: 0 };
+        let mut segment = Segment { number, bytes: bytes.len() as u64, marks: Marks::default() };
         let mut offset = HEADER_BYTES;
         self.last_frame = offset;
         loop {
             match frame::read(bytes, place, offset, self.wal.sequence + 1) {
-                Found::Frame { payload, mark, end } => {
-                    if !each(&bytes[payload]) {
+                Found::Frame { payload, end } => {
+                    let Some(marks) = each(self.format, &bytes[payload]) else {
                         return Err(damaged(number, offset, "a record can't be read"));
-                    }
+                    };
                     self.wal.sequence += 1;
-                    segment.mark = segment.mark.max(mark);
+                    segment.marks.raise(marks);
                     self.last_frame = offset;
                     offset = end;
                 }
@@ -122,7 +127,7 @@ impl Recovery {
         let Some(last) = self.wal.segments.back() else {
             return Err(damaged(1, 0, "the log is gone"));
         };
-        let file = name(last.number);
+        let (file, next) = (name(last.number), name(last.number + 1));
         self.settle(disk, &file).map_err(StorageError::of(&file))?;
         if let Some(Unbegun { number, bytes, is_blank }) = self.unbegun {
             self.wal.has_spare = is_blank && bytes == self.wal.segment_bytes;
@@ -132,6 +137,10 @@ impl Recovery {
             if !is_blank {
                 self.torn = Some(Torn { file: name(number), offset: 0 });
             }
+        }
+        if self.format != KIND.format {
+            let begun = self.wal.begin_next(disk, 0).and_then(|_| disk.sync(&next));
+            begun.map_err(StorageError::of(&next))?;
         }
         Ok((self.wal, self.torn))
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::identity::{ClusterId, NodeId};
 use crate::storage::frame::SECTOR_BYTES;
 use crate::storage::memory::MemoryDisk;
+use crate::storage::snapshot::Kind;
 
 const OWNER: Owner = Owner { cluster: ClusterId(1), node: NodeId(2) };
 const SEGMENT_BYTES: u64 = 4_096;
@@ -10,10 +11,11 @@ type Opened = (Wal, Vec<Vec<u8>>, Option<Torn>);
 
 fn open(disk: &mut MemoryDisk) -> Result<Opened, StorageError> {
     let mut frames = Vec::new();
-    let (wal, torn) = Wal::open(disk, OWNER, SEGMENT_BYTES, &mut |payload| {
-        let record = postcard::from_bytes(payload);
-        record.map(|record| frames.push(record)).is_ok()
-    })?;
+    let (wal, torn) =
+        Wal::open(disk, OWNER, SEGMENT_BYTES, Marks::default(), &mut |_, payload| {
+            frames.push(postcard::from_bytes(payload).ok()?);
+            Some(Marks::default())
+        })?;
     Ok((wal, frames, torn))
 }
 
@@ -26,9 +28,13 @@ fn created() -> (MemoryDisk, Wal) {
 fn filled(frames: u64) -> (MemoryDisk, Wal) {
     let (mut disk, mut wal) = created();
     for n in 1..=frames {
-        wal.append(&mut disk, &payload(n), n).expect("room");
+        wal.append(&mut disk, &payload(n), raft(n)).expect("room");
     }
     (disk, wal)
+}
+
+fn raft(mark: u64) -> Marks {
+    Marks::of(Kind::Raft, mark)
 }
 
 fn payload(n: u64) -> Vec<u8> {
@@ -44,7 +50,7 @@ fn crashed_in_append(
 ) -> (MemoryDisk, u64) {
     let (mut disk, mut wal) = filled(frames);
     disk.set_syncs(false);
-    wal.append(&mut disk, record, 0).expect("room");
+    wal.append(&mut disk, record, raft(0)).expect("room");
     disk.crash(keep);
     disk.set_syncs(true);
     (disk, frames)
@@ -74,7 +80,7 @@ fn d3_a_torn_tail_is_cut_and_written_over() {
         assert_eq!(frames.len(), if kept == 3 || kept == 7 { 2 } else { 1 }, "kept {kept:b}");
         let is_in_part = kept & 3 != 0 && kept & 3 != 3;
         assert_eq!(torn.is_some(), is_in_part, "kept {kept:b}");
-        wal.append(&mut disk, &payload(5), 5).expect("room");
+        wal.append(&mut disk, &payload(5), raft(5)).expect("room");
         let (_, frames, _) = open(&mut disk).expect("sound");
         assert_eq!(frames.last(), Some(&payload(5)));
     }
@@ -85,7 +91,7 @@ fn d3_a_torn_tail_is_cut_and_written_over() {
 #[test]
 fn d3_every_flipped_bit_is_damage() {
     let (mut disk, mut wal) = filled(1);
-    wal.append(&mut disk, &vec![0_u8; 2_000], 2).expect("room");
+    wal.append(&mut disk, &vec![0_u8; 2_000], raft(2)).expect("room");
     let written = usize::try_from(wal.offset).expect("small");
     for byte in 0..written {
         let mut damaged = disk.clone();
@@ -121,10 +127,10 @@ fn d3_a_missing_sector_in_the_middle_is_damage() {
 #[test]
 fn d3_a_missing_head_in_the_middle_is_damage() {
     let (mut disk, mut wal) = created();
-    wal.append(&mut disk, &vec![1_u8; 414], 1).expect("room");
+    wal.append(&mut disk, &vec![1_u8; 414], raft(1)).expect("room");
     assert_eq!(wal.offset, SECTOR_BYTES as u64);
-    wal.append(&mut disk, &payload(2), 2).expect("room");
-    wal.append(&mut disk, &payload(3), 3).expect("room");
+    wal.append(&mut disk, &payload(2), raft(2)).expect("room");
+    wal.append(&mut disk, &payload(3), raft(3)).expect("room");
     disk.write(&name(1), SECTOR_BYTES as u64, &[0; SECTOR_BYTES]).expect("a file");
     let outcome = open(&mut disk);
     assert!(matches!(outcome, Err(StorageError::Damaged { offset: 512, .. })));
@@ -165,7 +171,7 @@ fn a_segment_that_was_begun_in_part_is_no_damage() {
         let (mut wal, frames, torn) = open(&mut disk).expect("no damage");
         assert_eq!(frames.len() as u64, before + u64::from(kept == 3));
         assert_eq!(torn.is_some(), kept == 1 || kept == 2, "kept {kept:b}");
-        wal.append(&mut disk, &payload(7), 7).expect("room");
+        wal.append(&mut disk, &payload(7), raft(7)).expect("room");
         let (_, frames, _) = open(&mut disk).expect("sound");
         assert_eq!(frames.last(), Some(&payload(7)));
     }
@@ -179,7 +185,7 @@ fn r23_what_was_read_is_durable_after_opening() {
         for has_failed in [false, true] {
             let (mut disk, mut wal) = filled(frames - 1);
             disk.set_syncs(false);
-            wal.append(&mut disk, &payload(frames), frames).expect("room");
+            wal.append(&mut disk, &payload(frames), raft(frames)).expect("room");
             if has_failed {
                 disk.fail_sync();
             }
@@ -198,8 +204,8 @@ fn a_frame_longer_than_a_segment_gets_one_of_its_own() {
     let (mut disk, mut wal) = filled(3);
     assert!(wal.reserve(&mut disk).expect("room"));
     let long = vec![3_u8; 20_000];
-    wal.append(&mut disk, &long, 4).expect("room");
-    wal.append(&mut disk, &payload(5), 5).expect("room");
+    wal.append(&mut disk, &long, raft(4)).expect("room");
+    wal.append(&mut disk, &payload(5), raft(5)).expect("room");
     let (_, frames, _) = open(&mut disk).expect("sound");
     assert_eq!(frames[3..], [long, payload(5)]);
 }
@@ -208,12 +214,12 @@ fn a_frame_longer_than_a_segment_gets_one_of_its_own() {
 #[test]
 fn d7_segments_behind_the_mark_go_and_the_rest_is_found_again() {
     let (mut disk, mut wal) = filled(30);
-    wal.release(&mut disk, 20).expect("removed");
+    wal.release(&mut disk, Kind::Raft, 20).expect("removed");
     let (_, frames, _) = open(&mut disk).expect("sound");
     let kept = (1..=30).position(|n| payload(n) == frames[0]).expect("one of them");
     assert!((10..=20).contains(&kept), "kept from {kept}");
     assert_eq!(frames.last(), Some(&payload(30)));
-    wal.release(&mut disk, 30).expect("removed");
+    wal.release(&mut disk, Kind::Raft, 30).expect("removed");
     let (_, frames, _) = open(&mut disk).expect("sound");
     assert_eq!(frames.last(), Some(&payload(30)), "it tells the vote");
 }
@@ -223,7 +229,7 @@ fn d7_segments_behind_the_mark_go_and_the_rest_is_found_again() {
 fn r1_the_last_frame_is_never_released() {
     let (mut disk, mut wal) = filled(5);
     wal.room_for(&mut disk, 4_000).expect("room");
-    wal.release(&mut disk, 99).expect("removed");
+    wal.release(&mut disk, Kind::Raft, 99).expect("removed");
     let (_, frames, _) = open(&mut disk).expect("sound");
     assert_eq!(frames.last(), Some(&payload(5)));
 }
@@ -234,13 +240,15 @@ fn d8_a_foreign_log_is_refused_untouched() {
     let (mut disk, _) = filled(1);
     let before = disk.clone();
     let stranger = Owner { node: NodeId(3), ..OWNER };
-    let outcome = Wal::open(&mut disk, stranger, SEGMENT_BYTES, &mut |_| true);
+    let outcome = Wal::open(&mut disk, stranger, SEGMENT_BYTES, Marks::default(), &mut |_, _| None);
     assert!(matches!(outcome, Err(StorageError::Foreign { .. })));
     assert_eq!(disk, before);
-    disk.write(&name(1), 7, &[9]).expect("a file");
-    let before = disk.clone();
-    assert!(matches!(open(&mut disk), Err(StorageError::Foreign { .. })));
-    assert_eq!(disk, before);
+    for format in [0, FORMAT + 1] {
+        disk.write(&name(1), 7, &[format]).expect("a file");
+        let before = disk.clone();
+        assert!(matches!(open(&mut disk), Err(StorageError::Foreign { .. })));
+        assert_eq!(disk, before);
+    }
 }
 
 /// D4: a full disk is noticed while there is still room for what must be written; and that there
@@ -250,7 +258,7 @@ fn d4_a_full_disk_is_noticed_before_the_segment_is() {
     let (mut disk, mut wal) = filled(3);
     disk.set_room(0);
     assert!(!wal.reserve(&mut disk).expect("full is no failure"));
-    wal.append(&mut disk, &b"a vote".to_vec(), 0).expect("there is room for this");
+    wal.append(&mut disk, &b"a vote".to_vec(), raft(0)).expect("there is room for this");
     assert!(!wal.reserve(&mut disk).expect("full is no failure"));
     disk.set_room(1 << 20);
     assert!(wal.reserve(&mut disk).expect("room again"));
