@@ -25,6 +25,41 @@ impl Mode {
     }
 }
 
+/// What the concurrent versions of a key in causal mode are to its readers.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolver {
+    /// The latest, and that there are others.
+    #[default]
+    Siblings,
+    /// The latest: the last writer wins.
+    Lww,
+    /// The greatest number.
+    Max,
+    /// The least number.
+    Min,
+    /// The sum of what each node has counted.
+    Counter,
+    /// All of them, as the elements of a set.
+    Set,
+}
+
+impl Resolver {
+    /// The resolver as the protocol spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Siblings => "siblings",
+            Self::Lww => "lww",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Counter => "counter",
+            Self::Set => "set",
+        }
+    }
+}
+
 /// Rows that a table takes: it is looked up for each request.
 pub const MODES_MAX: usize = 1_024;
 

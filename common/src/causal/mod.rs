@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod hybrid;
 pub mod record;
+pub mod resolver;
 pub mod store;
 pub mod tree;
 pub mod version;
