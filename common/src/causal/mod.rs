@@ -1,6 +1,7 @@
 //! Lab 2: causal replication.
 
 pub mod clock;
+pub mod context;
 pub mod hybrid;
 pub mod record;
 pub mod resolver;
