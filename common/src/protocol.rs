@@ -9,8 +9,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::control::failure::Failure;
-use crate::control::reply::{Header, Reply, WatchLine};
+use crate::control::reply::{Header, Reply};
 use crate::control::request::Call;
+use crate::control::watching::WatchLine;
 use crate::identity::NodeId;
 use crate::kv::watch::Change;
 use crate::observe::Event;

@@ -17,9 +17,9 @@
 //!   request without an id is answered before the next line of its connection is read.
 //! - Half-close means: finish what is outstanding, answer, close.
 //!
-//! [`request`] is what a client says, [`reply`] and [`status`] what a node answers, [`failure`] what goes wrong;
-//! [`mod@line`] holds the rules of parsing. `distdbd` and `distdbctl` both use these types as they
-//! are; neither builds JSON by hand.
+//! [`request`] is what a client says, [`reply`], [`status`] and [`watching`] what a node answers,
+//! [`failure`] what goes wrong; [`mod@line`] holds the rules of parsing. `distdbd` and `distdbctl`
+//! both use these types as they are; neither builds JSON by hand.
 
 pub mod bytes;
 pub mod cluster;
@@ -29,6 +29,7 @@ pub mod line;
 pub mod reply;
 pub mod request;
 pub mod status;
+pub mod watching;
 
 use std::sync::Arc;
 

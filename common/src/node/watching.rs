@@ -2,8 +2,9 @@
 
 use crate::control::Id;
 use crate::control::failure::{ErrorCode, Failure};
-use crate::control::reply::{Cancelled, Reply, WatchBegun};
+use crate::control::reply::{Cancelled, Reply};
 use crate::control::request::Selection;
+use crate::control::watching::WatchBegun;
 use crate::kv::watch::Watch;
 use crate::modes::Mode;
 use crate::node::Node;

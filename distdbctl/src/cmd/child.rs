@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
-use common::control::reply::WatchEvent;
+use common::control::watching::WatchEvent;
 
 use crate::cmd::kv;
 use crate::exit::Exit;

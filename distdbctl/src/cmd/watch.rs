@@ -1,8 +1,8 @@
 //! `watch`: changes as they come, printed or handed to a command.
 
 use common::control::failure::Failure;
-use common::control::reply::{WatchBegun, WatchEvent, WatchLine};
 use common::control::request::{Request, Selection};
+use common::control::watching::{WatchBegun, WatchEvent, WatchLine};
 
 use crate::args::Globals;
 use crate::args::command::Watch;

@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 use common::control::Id;
 use common::control::bytes::{Base64Bytes, TextBytes};
 use common::control::failure::{ErrorCode, Failure};
-use common::control::reply::{Header, Reply, WatchEvent, WatchLine};
+use common::control::reply::{Header, Reply};
 use common::control::request::{Call, Request};
 use common::control::status::PeerCredentials;
+use common::control::watching::{WatchEvent, WatchLine};
 use common::protocol::{Answer, RequestId};
 
 use crate::control::outlet::{Flow, Lines, Outgoing, Outlet};

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::control::Id;
 use common::control::failure::Failure;
-use common::control::reply::{Header, Reply, ReplyLine, WatchLine};
+use common::control::reply::{Header, Reply, ReplyLine};
+use common::control::watching::WatchLine;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use common::control::bytes::join;
-use common::control::reply::{EventKind, Reply, WatchEvent, WatchLine};
+use common::control::reply::Reply;
 use common::control::request::{Request, Selection};
+use common::control::watching::{EventKind, WatchEvent, WatchLine};
 use common::identity::NodeId;
 use common::kv::key::Key;
 use common::kv::value::Value;
