@@ -147,14 +147,21 @@ impl Session {
 fn may_change(request: &Request) -> bool {
     match request {
         Request::Put { .. }
-        | Request::Delete(_)
-        | Request::Sync
+        | Request::Delete { .. }
+        | Request::Incr { .. }
+        | Request::Add { .. }
+        | Request::Remove { .. }
+        | Request::Resolve { .. }
+        | Request::Txn { .. }
         | Request::Fault(Some(_))
         | Request::TransferLeader { .. } => true,
-        Request::Member { dry_run, .. } | Request::ModeSet { dry_run, .. } => !dry_run,
+        Request::Member { dry_run, .. }
+        | Request::ModeSet { dry_run, .. }
+        | Request::Sync { dry_run, .. } => !dry_run,
         Request::Hello
         | Request::Get { .. }
         | Request::List(_)
+        | Request::Conflicts { .. }
         | Request::Watch { .. }
         | Request::Cancel { .. }
         | Request::Status

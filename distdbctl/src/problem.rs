@@ -3,6 +3,7 @@
 use std::fmt;
 
 use common::control::failure::{Applied, ErrorCode, Failure};
+use common::identity::NodeName;
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -15,6 +16,9 @@ pub(crate) struct Problem {
     /// Whether a write took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) applied: Option<Applied>,
+    /// Who has a write that not as many nodes have as was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acks: Option<Vec<NodeName>>,
     /// One line for people.
     pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +80,8 @@ pub(crate) enum OwnCode {
 impl Problem {
     pub(crate) fn new(code: OwnCode, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code: Code::Own(code), applied: None, message, retry_after_ms: None, hint: None }
+        let (applied, acks, retry_after_ms, hint) = Default::default();
+        Self { code: Code::Own(code), applied, acks, message, retry_after_ms, hint }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -127,8 +132,8 @@ impl Problem {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        let Failure { code, applied, message, retry_after_ms, hint } = failure;
-        Self { code: Code::Node(code), applied, message, retry_after_ms, hint }
+        let Failure { code, applied, acks, message, retry_after_ms, hint } = failure;
+        Self { code: Code::Node(code), applied, acks, message, retry_after_ms, hint }
     }
 }
 
@@ -139,6 +144,7 @@ mod tests {
     #[test]
     fn the_error_object_of_a_node_comes_out_as_it_came() {
         let failure = Failure::new(ErrorCode::NotReady, "it syncs").with_hint("wait synced");
+        let failure = Failure { acks: Some(vec!["node1".parse().unwrap()]), ..failure };
         let json = serde_json::to_string(&failure).unwrap();
         assert_eq!(serde_json::to_string(&Problem::from(failure)).unwrap(), json);
     }

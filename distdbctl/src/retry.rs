@@ -144,9 +144,14 @@ enum Patience {
 fn patience(request: &Request) -> Patience {
     match request {
         Request::Put { .. }
-        | Request::Delete(_)
+        | Request::Delete { .. }
         | Request::Get { .. }
         | Request::List(_)
+        | Request::Incr { .. }
+        | Request::Add { .. }
+        | Request::Remove { .. }
+        | Request::Conflicts { .. }
+        | Request::Resolve { .. }
         | Request::ModeSet { .. } => Patience::Failover,
         Request::Member { .. } | Request::TransferLeader { .. } => Patience::Leader,
         Request::Hello
@@ -158,7 +163,8 @@ fn patience(request: &Request) -> Patience {
         | Request::Live
         | Request::Ready
         | Request::Health
-        | Request::Sync
+        | Request::Txn { .. }
+        | Request::Sync { .. }
         | Request::Fault(_)
         | Request::Modes
         | Request::Explain { .. } => Patience::Little,
@@ -176,15 +182,18 @@ fn is_executed_once(
         // Nor does it know for sure which modes there are.
         return Err(Failure::new(ErrorCode::NotReady, status.reason).into());
     }
-    let rows = status.modes.into_iter().map(|row| (row.prefix, row.mode)).collect();
-    Ok(ModeTable::from_rows(rows).is_some_and(|modes| is_in_raft_mode(request, &modes)))
+    let rows = status.modes.into_iter().map(|row| row.rule().map(|rule| (row.prefix, rule)));
+    let table = rows.collect::<Option<_>>().and_then(ModeTable::from_rows);
+    Ok(table.is_some_and(|modes| is_in_raft_mode(request, &modes)))
 }
 
 fn is_in_raft_mode(request: &Request, modes: &ModeTable) -> bool {
-    if let Request::Put { key, .. } | Request::Delete(Selection::Key(key)) = request {
+    if let Request::Put { key, .. } | Request::Delete { selection: Selection::Key(key), .. } =
+        request
+    {
         return modes.mode_of(key.as_str()) == Mode::Raft;
     }
-    if let Request::Delete(Selection::Prefix(prefix)) = request {
+    if let Request::Delete { selection: Selection::Prefix(prefix), .. } = request {
         return modes.is_uniform(prefix) && modes.mode_of(prefix) == Mode::Raft;
     }
     // The table itself is replicated by raft.

@@ -130,6 +130,9 @@ pub(crate) struct Args {
 pub(crate) enum ModeArg {
     /// Stored here and sent to every connected peer; nothing is acknowledged
     Broadcast,
+    /// On this node's disk before it is acknowledged, and then on all others'; concurrent writes
+    /// are kept side by side
+    Causal,
     /// On the disks of a majority before it is acknowledged
     Raft,
 }
@@ -138,6 +141,7 @@ impl From<ModeArg> for Mode {
     fn from(arg: ModeArg) -> Self {
         match arg {
             ModeArg::Broadcast => Self::Broadcast,
+            ModeArg::Causal => Self::Causal,
             ModeArg::Raft => Self::Raft,
         }
     }

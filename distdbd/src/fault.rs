@@ -1,11 +1,11 @@
-//! Faults of this node's own links and disk, made on request (`--enable-faults`).
+//! Faults of this node's own links, disk and clock, made on request (`--enable-faults`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::control::failure::{ErrorCode, Failure};
-use common::control::reply::{ActiveFault, Faults as FaultsReply};
 use common::control::request::{Direction, Fault, FaultKind};
+use common::control::status::{ActiveFault, Faults as FaultsReply};
 use common::identity::NodeName;
 
 /// The faults in force, shared by the tasks of all links and the driver.
@@ -19,6 +19,8 @@ struct Active {
     rules: Vec<Rule>,
     /// Each sync of the disk takes so much longer.
     disk: Duration,
+    /// The wall clock is so many milliseconds fast.
+    clock_offset_ms: i64,
 }
 
 /// One fault of one link, or of all.
@@ -76,6 +78,12 @@ impl Faults {
     /// How much longer each sync of the disk is to take.
     pub(crate) fn disk_delay(&self) -> Duration {
         self.with_active(|active| active.disk).unwrap_or_default()
+    }
+
+    /// How many milliseconds the wall clock is to be fast; slow where it is below 0.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only causal mode looks at the wall clock"))]
+    pub(crate) fn clock_offset_ms(&self) -> i64 {
+        self.with_active(|active| active.clock_offset_ms).unwrap_or_default()
     }
 
     fn with_active<T>(&self, look: impl FnOnce(&mut Active) -> T) -> Option<T> {
@@ -158,12 +166,16 @@ impl Active {
             FaultKind::Heal => {
                 self.rules.retain(|rule| peer.is_some() && rule.peer != peer);
                 if peer.is_none() {
-                    self.disk = Duration::ZERO;
+                    (self.disk, self.clock_offset_ms) = Default::default();
                 }
                 return;
             }
             FaultKind::Disk(delay) => {
                 self.disk = delay;
+                return;
+            }
+            FaultKind::Clock(ms) => {
+                self.clock_offset_ms = ms;
                 return;
             }
             FaultKind::Isolate | FaultKind::Partition => Effect::Partition,
@@ -177,13 +189,20 @@ impl Active {
     }
 
     fn shown(&self) -> Vec<ActiveFault> {
-        let disk = (!self.disk.is_zero()).then(|| ActiveFault {
-            fault: "disk".to_owned(),
+        let of_node = |fault: &str, amount: f64| ActiveFault {
+            fault: fault.to_owned(),
             peer: "*".to_owned(),
             direction: Direction::Both,
-            amount: Some(self.disk.as_secs_f64() * 1_000.0),
-        });
-        self.rules.iter().map(Rule::shown).chain(disk).collect()
+            amount: Some(amount),
+        };
+        let disk = self.disk.as_secs_f64() * 1_000.0;
+        #[expect(clippy::cast_precision_loss, reason = "a line takes no more than is exact")]
+        let clock = self.clock_offset_ms as f64;
+        let of_node = [("disk", disk), ("clock", clock)]
+            .into_iter()
+            .filter(|(_, amount)| *amount != 0.0)
+            .map(|(fault, amount)| of_node(fault, amount));
+        self.rules.iter().map(Rule::shown).chain(of_node).collect()
     }
 }
 
@@ -272,6 +291,23 @@ mod tests {
         let heal = fault(FaultKind::Heal, &[], Direction::Both);
         assert_eq!(faults.apply(Some(&heal), |_| true).expect("enabled").faults, []);
         assert!(faults.disk_delay().is_zero());
+    }
+
+    #[test]
+    fn a_clock_is_fast_or_slow_until_healed() {
+        let faults = Faults::new(true);
+        for ms in [3_600_000, -3_600_000] {
+            let clock = fault(FaultKind::Clock(ms), &[], Direction::Both);
+            let active = faults.apply(Some(&clock), |_| true).expect("enabled").faults;
+            let shown = active.iter().map(|fault| (fault.fault.as_str(), fault.amount));
+            assert_eq!(shown.collect::<Vec<_>>(), [("clock", Some(ms as f64))]);
+            assert_eq!((faults.clock_offset_ms(), faults.are_active()), (ms, false));
+        }
+        let heal = |peers| fault(FaultKind::Heal, peers, Direction::Both);
+        faults.apply(Some(&heal(&["b"])), |_| true).expect("enabled");
+        assert_ne!(faults.clock_offset_ms(), 0);
+        assert_eq!(faults.apply(Some(&heal(&[])), |_| true).expect("enabled").faults, []);
+        assert_eq!(faults.clock_offset_ms(), 0);
     }
 
     #[test]

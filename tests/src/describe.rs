@@ -196,6 +196,8 @@ impl Names {
                 let keys: Vec<_> = items.iter().map(|item| item.key.as_str()).collect();
                 format!("{count} keys: {}", keys.join(" "))
             }
+            Reply::Count(count) => format!("ok, at {}", count.value),
+            Reply::Conflicts(conflicts) => format!("{} conflicts", conflicts.items.len()),
             Reply::Watch(begun) => format!("watching from {}", begun.from),
             Reply::Cancel(done) => format!("cancelled: {}", done.cancelled),
             Reply::Status(status) => {
@@ -265,9 +267,9 @@ fn watch_line(line: &WatchLine) -> String {
 
 fn request(request: &Request) -> String {
     match request {
-        Request::Put { key, value: held } => format!("put {key} {}", value(held)),
+        Request::Put { key, value: held, .. } => format!("put {key} {}", value(held)),
         Request::Get { key, .. } => format!("get {key}"),
-        Request::Delete(selection) => format!("delete {}", selected(selection)),
+        Request::Delete { selection, .. } => format!("delete {}", selected(selection)),
         Request::List(range) => format!("list {}*", range.prefix),
         Request::Watch { selection, .. } => format!("watch {}", selected(selection)),
         Request::Wait(condition) => format!("wait {condition}"),
@@ -278,14 +280,20 @@ fn request(request: &Request) -> String {
         Request::Live => "live".to_owned(),
         Request::Ready => "ready".to_owned(),
         Request::Health => "health".to_owned(),
-        Request::Sync => "sync".to_owned(),
+        Request::Sync { .. } => "sync".to_owned(),
         Request::Fault(_) => "fault".to_owned(),
         Request::Member { change, member, dry_run } => {
             format!("member {change:?} {member}, dry run: {dry_run}")
         }
         Request::TransferLeader { member: Some(member) } => format!("transfer to {member}"),
         Request::TransferLeader { member: None } => "transfer".to_owned(),
-        Request::ModeSet { prefix, mode, .. } => format!("mode set {prefix} {}", mode.as_str()),
+        Request::ModeSet { prefix, rule, .. } => format!("mode set {prefix} {rule:?}"),
+        Request::Incr { key, delta, .. } => format!("incr {key} {delta}"),
+        Request::Add { key, value: element, .. } => format!("add {key} {}", value(element)),
+        Request::Remove { key, value: element, .. } => format!("remove {key} {}", value(element)),
+        Request::Conflicts { prefix, .. } => format!("conflicts {prefix}*"),
+        Request::Resolve { key, value: held, .. } => format!("resolve {key} {}", value(held)),
+        Request::Txn { .. } => "txn".to_owned(),
         Request::Modes => "modes".to_owned(),
         Request::Explain { .. } => "explain".to_owned(),
     }

@@ -59,7 +59,7 @@ fn a_leader_whose_disk_is_full_hands_over() {
         eventually("it has noticed", || cluster.client(full).status().disk_full);
         progress.wait_for(A_FEW);
         assert_ne!(cluster.leader(), full, "another one leads");
-        let stale = Request::Get { key: key("nope"), read: Some(Read::Stale) };
+        let stale = Request::get(key("nope"), Some(Read::Stale));
         let read: Outcome<Get> = cluster.client(full).ask(stale);
         assert!(read.is_ok_and(|get| !get.found), "what it has, it tells");
         // It can't take the entries that a linearizable read is to see.

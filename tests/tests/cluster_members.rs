@@ -59,7 +59,7 @@ fn who_comes_behind_the_log_gets_a_snapshot() {
 #[test]
 fn a_repeated_request_is_known_from_a_snapshot() {
     let mut cluster = LocalCluster::start_with(1, Mode::Raft, COMPACTING);
-    let request = Request::Put { key: key("once"), value: text("v") };
+    let request = Request::put(key("once"), text("v"));
     let tag = common::control::request::RequestTag { client: format!("{:032x}", 7), seq: 1 };
     let call = Call { tag: Some(tag), ..Call::new(request) };
     let first: Put = cluster.client(0).try_ask(&call).expect("an answer").expect("it leads");
@@ -156,7 +156,7 @@ fn two_nodes_need_each_other() {
     cluster.kill(away);
     let call = Call {
         timeout: Some(Duration::from_millis(300)),
-        ..Call::new(Request::Put { key: key("alone"), value: text("v") })
+        ..Call::new(Request::put(key("alone"), text("v")))
     };
     let failure: Outcome<Put> = cluster.client(stays).try_ask(&call).expect("an answer");
     let failure = failure.expect_err("one of two is no majority");

@@ -123,8 +123,8 @@ fn three_of_five_go_on_without_the_other_two() {
 /// Neither linearizable reads nor writes, and it says so in time: a write that it refuses was not
 /// applied, unless it says that nobody knows.
 fn assert_refused(cluster: &LocalCluster, node: usize) {
-    let write = Request::Put { key: key("refused"), value: text("v") };
-    let read = Request::Get { key: key("refused"), read: None };
+    let write = Request::put(key("refused"), text("v"));
+    let read = Request::get(key("refused"), None);
     let write: Failure = ask::<Put>(cluster, node, write).expect_err("it has no majority");
     let read: Failure = ask::<Get>(cluster, node, read).expect_err("it has no majority");
     for (failure, what) in [(&write, "write"), (&read, "read")] {
@@ -153,7 +153,7 @@ fn ask<R: serde::de::DeserializeOwned>(
 fn assert_serves_nothing(cluster: &LocalCluster, node: usize, unreachable: &[usize]) {
     eventually("it has lost its leader", || cluster.client(node).status().leader.is_none());
     assert_refused(cluster, node);
-    let write = Request::Put { key: key("refused"), value: text("v") };
+    let write = Request::put(key("refused"), text("v"));
     let failure: Failure = ask::<Put>(cluster, node, write).expect_err("it has no majority");
     assert_eq!(failure.applied, Some(Applied::No), "nobody was asked: {failure:?}");
     let request = Request::Explain { key: None, purpose: None };

@@ -151,7 +151,7 @@ fn a_slow_disk_of_the_leader_loses_nothing() {
 }
 
 fn get() -> Vec<u8> {
-    let request = Request::Get { key: key("key"), read: None };
+    let request = Request::get(key("key"), None);
     Call { timeout: Some(Duration::from_secs(5)), ..Call::new(request) }.to_line()
 }
 

@@ -22,7 +22,7 @@ fn fill(client: &mut Client, count: usize) {
     for first in (0..count).step_by(500) {
         let mut lines = Vec::new();
         for number in first..first + 500 {
-            let put = Request::Put { key: key(&format!("fill/{number:06}")), value: text(&value) };
+            let put = Request::put(key(&format!("fill/{number:06}")), text(&value));
             lines.extend(Call::new(put).to_line());
         }
         client.send(&lines);

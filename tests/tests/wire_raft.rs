@@ -9,7 +9,7 @@ use common::identity::{NodeId, NodeName};
 use common::kv::command::{Command, Encoded, Outcome, Proposal, Refused, Tag};
 use common::kv::key::Key;
 use common::kv::value::Value;
-use common::modes::Mode;
+use common::modes::{Mode, Resolver, Rule};
 use common::node::Message as NodeMessage;
 use common::raft::configuration::Configuration;
 use common::raft::log::{Entry, EntryId, Index, Payload, Term};
@@ -129,12 +129,13 @@ fn commands_keep_their_bytes() {
     let key = || Key::try_from("k").expect("a key");
     let value = Value::try_from(vec![0xff]).expect("short");
     let tag = Some(Tag { client: 300, seq: 1 });
-    let (prefix, mode) = ("p/".to_owned(), Mode::Broadcast);
+    let (prefix, causal) = ("p/".to_owned(), Rule::Causal(Resolver::Max));
     for (tag, command, expected) in [
         (tag, Command::Put { key: key(), value }, "01ac020100016b01ff"),
         (None, Command::Delete(key()), "0001016b"),
         (None, Command::DeletePrefix(prefix.clone()), "000202702f"),
-        (None, Command::SetMode { prefix, mode }, "000302702f00"),
+        (None, Command::SetMode { prefix: prefix.clone(), rule: Rule::Broadcast }, "000302702f00"),
+        (None, Command::SetMode { prefix, rule: causal }, "000302702f0202"),
     ] {
         let proposal = Proposal { tag, command };
         assert_eq!(hex(&proposal), expected, "{proposal:?}");

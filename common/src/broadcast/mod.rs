@@ -334,11 +334,11 @@ impl Broadcast {
     fn on_request(&mut self, now: Time, id: RequestId, request: Request, effects: &mut Effects) {
         let is_read = matches!(request, Request::Get { .. } | Request::List(_));
         let outcome = match request {
-            Request::Put { key, value } => self.put(key, value, effects),
-            Request::Delete(selection) => self.delete(&selection, effects),
+            Request::Put { key, value, .. } => self.put(key, value, effects),
+            Request::Delete { selection, .. } => self.delete(&selection, effects),
             Request::Get { key, .. } => self.get(&key),
             Request::List(range) => self.list(&range),
-            Request::Sync => match self.repair(now, id, effects) {
+            Request::Sync { .. } => match self.repair(now, id, effects) {
                 Some(outcome) => outcome,
                 None => return, // It is answered when it is done.
             },
@@ -356,7 +356,13 @@ impl Broadcast {
             | Request::TransferLeader { .. }
             | Request::ModeSet { .. }
             | Request::Modes
-            | Request::Explain { .. } => unreachable!("the node answers these itself"),
+            | Request::Explain { .. }
+            | Request::Incr { .. }
+            | Request::Add { .. }
+            | Request::Remove { .. }
+            | Request::Conflicts { .. }
+            | Request::Resolve { .. }
+            | Request::Txn { .. } => unreachable!("the node answers these itself"),
         };
         let served = is_read.then_some(Served::Local);
         effects.answer(id, Answer::Reply(Header { served, ..self.header() }, outcome));
@@ -371,18 +377,6 @@ impl Broadcast {
             revision: Some(self.clock),
             served: None,
         }
-    }
-
-    /// Refuses until the node is ready: half a state is never served.
-    pub fn check_ready(&self) -> Result<(), Failure> {
-        if self.ready {
-            return Ok(());
-        }
-        let why = format!("{} does not serve yet: {}", self.config.name, self.sync_reason());
-        let retry_after_ms = self.config.heartbeat_interval.as_millis();
-        Err(Failure::new(ErrorCode::NotReady, why)
-            .retry_after_ms(u64::try_from(retry_after_ms).unwrap_or(u64::MAX))
-            .with_hint("distdbctl wait synced"))
     }
 
     fn on_stop(&mut self, effects: &mut Effects) {

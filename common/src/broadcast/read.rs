@@ -13,7 +13,7 @@ impl Broadcast {
     pub(super) fn get(&self, key: &Key) -> Result<Reply, Failure> {
         self.check_ready()?;
         let item = self.store.live(key).map(|(entry, value)| Item::from(row(key, entry, value)));
-        Ok(Reply::Get(Box::new(Get { found: item.is_some(), item })))
+        Ok(Reply::Get(Box::new(Get::of(item))))
     }
 
     pub(super) fn list(&self, range: &Range) -> Result<Reply, Failure> {

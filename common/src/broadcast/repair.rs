@@ -66,7 +66,7 @@ impl Broadcast {
         let Some(Repair { request, from, changed, .. }) = self.sync.repair.take() else { return };
         effects.observe(Event::Repair { changed });
         if let Some(request) = request {
-            let reply = Reply::Sync(Synced { from, changed });
+            let reply = Reply::Sync(Synced { from, changed, differing: None });
             effects.answer(request, Answer::Reply(self.header(), Ok(reply)));
         }
     }

@@ -2,9 +2,10 @@
 
 use crate::broadcast::Broadcast;
 use crate::broadcast::members::Member;
+use crate::control::failure::{ErrorCode, Failure};
 use crate::control::status::{Check, MemberStatus, Members, PeerState, PeerStatus, Status};
 use crate::identity::NodeId;
-use crate::modes::{Mode, ModeRow};
+use crate::modes::{ModeRow, Rule};
 use crate::time::Time;
 
 /// Broadcast mode has no roles.
@@ -32,7 +33,7 @@ impl Broadcast {
             state_hash: format!("{:016x}", self.store.hash()),
             ready: self.ready,
             reason: self.reason(),
-            modes: vec![ModeRow { prefix: String::new(), mode: Mode::Broadcast }],
+            modes: vec![ModeRow::new(String::new(), Rule::Broadcast)],
             peers: peers.collect(),
             keys: self.store.keys(),
             tombstones: self.store.tombstones(),
@@ -40,6 +41,7 @@ impl Broadcast {
             log_bytes: 0,
             wal_bytes: 0,
             disk_full: false,
+            causal: None,
         }
     }
 
@@ -52,6 +54,8 @@ impl Broadcast {
             last_contact_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
             lag: self.links.missed(member.id),
             reason: None,
+            suspicion: None,
+            unacked: None,
         }
     }
 
@@ -97,6 +101,18 @@ impl Broadcast {
     /// Whether the node serves.
     pub fn readiness(&self) -> Check {
         Check { ok: self.ready, reason: self.reason() }
+    }
+
+    /// Refuses until the node is ready: half a state is never served.
+    pub fn check_ready(&self) -> Result<(), Failure> {
+        if self.ready {
+            return Ok(());
+        }
+        let why = format!("{} does not serve yet: {}", self.config.name, self.sync_reason());
+        let retry_after_ms = self.config.heartbeat_interval.as_millis();
+        Err(Failure::new(ErrorCode::NotReady, why)
+            .retry_after_ms(u64::try_from(retry_after_ms).unwrap_or(u64::MAX))
+            .with_hint("distdbctl wait synced"))
     }
 
     /// Whether a peer is connected and serves.

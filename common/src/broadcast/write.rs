@@ -22,7 +22,7 @@ impl Broadcast {
     ) -> Result<Reply, Failure> {
         self.check_ready()?;
         let revision = self.write(key, Some(value), effects);
-        Ok(Reply::Put(Put { revision, sent_to: Some(self.links.all().len()), duplicate: false }))
+        Ok(Reply::Put(Put { sent_to: Some(self.links.all().len()), ..Put::of(revision) }))
     }
 
     pub(super) fn delete(
@@ -42,7 +42,7 @@ impl Broadcast {
             self.write(key, None, effects);
         }
         let sent_to = Some(if deleted == 0 { 0 } else { self.links.all().len() });
-        Ok(Reply::Delete(Delete { deleted, revision: self.clock, sent_to, duplicate: false }))
+        Ok(Reply::Delete(Delete { sent_to, ..Delete::of(deleted, self.clock) }))
     }
 
     /// Stores a write of this node and sends it to every connected peer. Spec: Write.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::NodeName;
+
 /// Why a request failed. The list is closed; each code has one exit code in `distdbctl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,6 +122,9 @@ pub struct Failure {
     /// On every failure of a write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
+    /// Of a write in causal mode that not as many nodes have as was asked: those that do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acks: Option<Vec<NodeName>>,
     /// One line for people.
     pub message: String,
     /// When it may be worth another try, in milliseconds.
@@ -136,6 +141,7 @@ impl Failure {
         Self {
             code,
             applied: Some(Applied::No),
+            acks: None,
             message: message.into(),
             retry_after_ms: None,
             hint: None,

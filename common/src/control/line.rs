@@ -1,6 +1,7 @@
 //! From a line to a [`Call`] and back, and what is wrong with a line that is none.
 
 mod fault;
+mod keys;
 mod mistake;
 mod write;
 
@@ -10,14 +11,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Id;
-use crate::control::bytes::{self, Base64Bytes, TextBytes};
+use crate::control::acks::Acks;
+use crate::control::bytes::{Base64Bytes, TextBytes};
 use crate::control::condition::Condition;
 use crate::control::failure::{ErrorCode, Failure};
-use crate::control::request::{
-    Call, Direction, MemberChange, Purpose, Range, Read, Request, RequestTag, Selection,
-};
+use crate::control::line::keys::Part;
+use crate::control::request::{Call, Direction, MemberChange, Purpose, Read, Request, RequestTag};
 use crate::kv::key::{Key, KeyError, check_prefix};
-use crate::modes::Mode;
+use crate::modes::{Mode, Resolver, Rule};
 
 /// The longest line: the longest value in base64, with room for its key and for escapes.
 pub const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -70,6 +71,18 @@ members! {
     value: TextBytes,
     value_b64: Base64Bytes,
     read: Read,
+    acks: Acks,
+    context: Arc<str>,
+    min_revision: u64,
+    delta: i64,
+    if_absent: bool,
+    if_exists: bool,
+    if_revision: u64,
+    if_value: TextBytes,
+    if_value_b64: Base64Bytes,
+    r#if: Vec<Part>,
+    then: Vec<Part>,
+    r#else: Vec<Part>,
     prefix: Arc<str>,
     start: Arc<str>,
     end: Arc<str>,
@@ -87,16 +100,22 @@ members! {
     amount: f64,
     member: Arc<str>,
     mode: Mode,
+    resolver: Resolver,
     dry_run: bool,
 }
 
-/// The operations of this version.
-const OPERATIONS: [&str; 21] = [
+/// The operations of this version. One that is refused in any case is not among them.
+const OPERATIONS: [&str; 26] = [
     "hello",
     "put",
     "get",
     "delete",
     "list",
+    "incr",
+    "add",
+    "remove",
+    "conflicts",
+    "resolve",
     "watch",
     "cancel",
     "status",
@@ -161,14 +180,16 @@ impl Line {
 
     fn take_request(&mut self, op: &str) -> Result<Request, Failure> {
         Ok(match op {
-            "put" => {
-                let value = bytes::join(self.value.take(), self.value_b64.take())?;
-                let value = value.ok_or_else(|| missing("value"))?;
-                Request::Put { key: self.take_key()?, value }
-            }
-            "get" => Request::Get { key: self.take_key()?, read: self.read.take() },
-            "delete" => Request::Delete(self.take_selection()?),
+            "put" => self.take_put()?,
+            "get" => self.take_get()?,
+            "delete" => self.take_delete()?,
             "list" => Request::List(self.take_range()?),
+            "incr" => self.take_incr()?,
+            "add" => self.take_add()?,
+            "remove" => self.take_remove()?,
+            "conflicts" => self.take_conflicts()?,
+            "resolve" => self.take_resolve()?,
+            "txn" => self.take_txn()?,
             "watch" => Request::Watch {
                 selection: self.take_selection()?,
                 from: self.from.take(),
@@ -186,8 +207,8 @@ impl Line {
             }
             "mode_set" => Request::ModeSet {
                 prefix: self.take_prefix()?.ok_or_else(|| missing("prefix"))?,
-                mode: self.mode.take().ok_or_else(|| missing("mode"))?,
-                dry_run: self.dry_run.take().unwrap_or(false),
+                rule: self.take_rule()?,
+                dry_run: self.take_dry_run(),
             },
             "modes" => Request::Modes,
             "explain" => self.take_explain()?,
@@ -198,7 +219,7 @@ impl Line {
             "live" => Request::Live,
             "ready" => Request::Ready,
             "health" => Request::Health,
-            "sync" => Request::Sync,
+            "sync" => Request::Sync { prefix: self.take_prefix()?, dry_run: self.take_dry_run() },
             _ => return Err(unknown_operation(op)),
         })
     }
@@ -214,29 +235,6 @@ impl Line {
         Ok(Some(prefix.to_string()))
     }
 
-    fn take_selection(&mut self) -> Result<Selection, Failure> {
-        match self.take_prefix()? {
-            Some(_) if self.key.is_some() => {
-                Err(Failure::bad_request("`key` and `prefix` stand side by side; give one"))
-            }
-            Some(prefix) => Ok(Selection::Prefix(prefix)),
-            None if self.key.is_none() => Err(missing("key` or `prefix")),
-            None => self.take_key().map(Selection::Key),
-        }
-    }
-
-    fn take_range(&mut self) -> Result<Range, Failure> {
-        Ok(Range {
-            prefix: self.take_prefix()?.unwrap_or_default(),
-            start: self.start.take().map(|text| text.to_string()),
-            end: self.end.take().map(|text| text.to_string()),
-            limit: self.limit.take(),
-            keys_only: self.keys_only.take().unwrap_or(false),
-            count_only: self.count_only.take().unwrap_or(false),
-            read: self.read.take(),
-        })
-    }
-
     fn take_progress(&mut self) -> Result<Option<Duration>, Failure> {
         match self.progress_ms.take() {
             Some(ms) if ms < PROGRESS_MS_MIN => Err(Failure::bad_request(format!(
@@ -248,7 +246,19 @@ impl Line {
 
     fn take_member(&mut self, change: MemberChange) -> Result<Request, Failure> {
         let member = self.member.take().ok_or_else(|| missing("member"))?.to_string();
-        Ok(Request::Member { change, member, dry_run: self.dry_run.take().unwrap_or(false) })
+        Ok(Request::Member { change, member, dry_run: self.take_dry_run() })
+    }
+
+    fn take_dry_run(&mut self) -> bool {
+        self.dry_run.take().unwrap_or(false)
+    }
+
+    fn take_rule(&mut self) -> Result<Rule, Failure> {
+        let mode = self.mode.take().ok_or_else(|| missing("mode"))?;
+        Rule::new(mode, self.resolver.take()).ok_or_else(|| {
+            let mode = mode.as_str();
+            Failure::bad_request(format!("member `resolver`: {mode} mode has none to choose"))
+        })
     }
 
     fn take_explain(&mut self) -> Result<Request, Failure> {

@@ -17,13 +17,15 @@
 //!   request without an id is answered before the next line of its connection is read.
 //! - Half-close means: finish what is outstanding, answer, close.
 //!
-//! [`request`] is what a client says, [`reply`], [`status`] and [`watching`] what a node answers,
-//! [`failure`] what goes wrong; [`mod@line`] holds the rules of parsing. `distdbd` and `distdbctl`
+//! [`request`] is what a client says; [`reply`], [`status`], [`conflict`] and [`watching`] are what a
+//! node answers, [`failure`] is what goes wrong; [`mod@line`] holds the rules of parsing. `distdbd` and `distdbctl`
 //! both use these types as they are; neither builds JSON by hand.
 
+pub mod acks;
 pub mod bytes;
 pub mod cluster;
 pub mod condition;
+pub mod conflict;
 pub mod failure;
 pub mod line;
 pub mod reply;

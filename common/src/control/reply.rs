@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::control::Id;
 use crate::control::bytes::{self, Base64Bytes, TextBytes};
 use crate::control::cluster::{Explain, MemberChanged, Modes, Transferred};
+use crate::control::conflict::{Conflicts, Sibling};
 use crate::control::failure::Failure;
-use crate::control::request::Direction;
-use crate::control::status::{Check, Hello, Members, Status};
+use crate::control::status::{Check, Faults, Hello, Members, Status};
 use crate::control::watching::WatchBegun;
 use crate::identity::NodeName;
 use crate::kv::key::Key;
@@ -62,8 +62,8 @@ pub struct Header {
     /// In raft mode: the term that the node is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<u64>,
-    /// In raft mode the revision of the state that answers, in broadcast mode the node's Lamport
-    /// clock. Neither ever goes back while the node runs.
+    /// In raft mode the revision of the state that answers, in the others the node's Lamport clock
+    /// for these. None ever goes back while the node runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// Of a read.
@@ -98,7 +98,7 @@ pub enum Served {
 pub enum Reply {
     /// Of `hello`.
     Hello(Box<Hello>),
-    /// Of `put`.
+    /// Of `put`, `add`, `remove` and `resolve`.
     Put(Put),
     /// Of `get`.
     Get(Box<Get>),
@@ -106,6 +106,10 @@ pub enum Reply {
     Delete(Delete),
     /// Of `list`.
     List(List),
+    /// Of `incr`.
+    Count(Count),
+    /// Of `conflicts`.
+    Conflicts(Conflicts),
     /// Of `watch`: it has begun.
     Watch(WatchBegun),
     /// Of `cancel`.
@@ -140,9 +144,22 @@ pub struct Put {
     /// In broadcast mode: to how many peers it was sent; nobody says that it arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_to: Option<usize>,
+    /// In causal mode: who has it on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acks: Option<Vec<NodeName>>,
+    /// In causal mode: what the node has seen, this write included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     /// Whether it had been executed before, under the same `request`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duplicate: bool,
+}
+
+impl Put {
+    /// A write that was made here and of which there is nothing else to say.
+    pub fn of(revision: u64) -> Self {
+        Self { revision, sent_to: None, acks: None, context: None, duplicate: false }
+    }
 }
 
 /// Keys were removed.
@@ -155,6 +172,37 @@ pub struct Delete {
     /// In broadcast mode: to how many peers it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_to: Option<usize>,
+    /// In causal mode: who has it on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acks: Option<Vec<NodeName>>,
+    /// In causal mode: what the node has seen, this write included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// Whether it had been executed before, under the same `request`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
+}
+
+impl Delete {
+    /// A removal that was made here and of which there is nothing else to say.
+    pub fn of(deleted: u64, revision: u64) -> Self {
+        Self { deleted, revision, sent_to: None, acks: None, context: None, duplicate: false }
+    }
+}
+
+/// A counter was added to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// What it is at, as this node knows.
+    pub value: i64,
+    /// Of the write.
+    pub revision: u64,
+    /// Who has it on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acks: Option<Vec<NodeName>>,
+    /// What the node has seen, this write included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     /// Whether it had been executed before, under the same `request`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duplicate: bool,
@@ -165,9 +213,27 @@ pub struct Delete {
 pub struct Get {
     /// Whether the key exists.
     pub found: bool,
-    /// If so.
+    /// If so. In causal mode the value is the winner's, or what the resolver makes of all.
     #[serde(flatten)]
     pub item: Option<Item>,
+    /// In causal mode: whether somebody has to resolve the siblings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub conflict: bool,
+    /// In causal mode: what stands side by side, where there is a conflict, or a set; the winner
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siblings: Vec<Sibling>,
+    /// In causal mode: what the node has seen. A write that carries it takes the place of the
+    /// siblings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+impl Get {
+    /// The answer of a mode in which a key has one value at most.
+    pub fn of(item: Option<Item>) -> Self {
+        Self { found: item.is_some(), item, conflict: false, siblings: Vec::new(), context: None }
+    }
 }
 
 /// A key and its value.
@@ -216,6 +282,9 @@ pub struct List {
     /// The `start` of the next page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Key>,
+    /// In causal mode: what the node has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
 }
 
 /// A watch or wait was asked to end.
@@ -232,32 +301,14 @@ pub struct Waited {
     pub became: String,
 }
 
-/// The state of all connected peers was merged.
+/// The state of all connected peers was merged, or compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Synced {
     /// Whose state.
     pub from: Vec<NodeName>,
-    /// How many keys changed here.
+    /// How many keys changed here, or would.
     pub changed: u64,
-}
-
-/// The faults of this node's own links and disk.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Faults {
-    /// All that are active.
-    pub faults: Vec<ActiveFault>,
-}
-
-/// One active fault.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ActiveFault {
-    /// `partition`, `drop`, `delay`, `duplicate` or `disk`.
-    pub fault: String,
-    /// On the links to which peer; `*` for all, and of the disk.
-    pub peer: String,
-    /// Which way.
-    pub direction: Direction,
-    /// A probability, or milliseconds; none of a partition.
+    /// Of a dry run: the keys that would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amount: Option<f64>,
+    pub differing: Option<Vec<Key>>,
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::causal::context::Context;
 use crate::control::Id;
+use crate::control::acks::Acks;
 use crate::control::condition::Condition;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
-use crate::modes::Mode;
+use crate::modes::Rule;
 
 /// One line of a client, parsed and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +54,13 @@ pub enum Request {
         key: Key,
         /// What.
         value: Value,
+        /// In causal mode: who must have it before it is answered.
+        acks: Acks,
+        /// In causal mode: what the client has seen. The write takes the place of the versions in
+        /// it; without one, of all that the node holds.
+        context: Option<Context>,
+        /// Whether it is to be done under a condition only, which takes a consensus.
+        conditional: bool,
     },
     /// Reads a key.
     Get {
@@ -59,9 +68,79 @@ pub enum Request {
         key: Key,
         /// How fresh.
         read: Option<Read>,
+        /// In causal mode: what the node must have seen.
+        context: Option<Context>,
+        /// In raft mode, of a session: the revision that the node must have reached.
+        min_revision: Option<u64>,
     },
     /// Removes keys.
-    Delete(Selection),
+    Delete {
+        /// Which.
+        selection: Selection,
+        /// As of [`Request::Put`].
+        acks: Acks,
+        /// As of [`Request::Put`].
+        context: Option<Context>,
+    },
+    /// Adds to a counter.
+    Incr {
+        /// Which.
+        key: Key,
+        /// How much; less than 0 to take away.
+        delta: i64,
+        /// As of [`Request::Put`].
+        acks: Acks,
+        /// What the node must have seen.
+        context: Option<Context>,
+    },
+    /// Adds an element to a set.
+    Add {
+        /// Which set.
+        key: Key,
+        /// The element.
+        value: Value,
+        /// As of [`Request::Put`].
+        acks: Acks,
+        /// What the node must have seen.
+        context: Option<Context>,
+    },
+    /// Takes an element out of a set.
+    Remove {
+        /// Which set.
+        key: Key,
+        /// The element.
+        value: Value,
+        /// As of [`Request::Put`].
+        acks: Acks,
+        /// What the node must have seen.
+        context: Option<Context>,
+    },
+    /// The keys with siblings that somebody has to resolve.
+    Conflicts {
+        /// What they begin with.
+        prefix: String,
+        /// The first key that counts.
+        start: Option<String>,
+        /// At most so many.
+        limit: Option<u64>,
+        /// What the node must have seen.
+        context: Option<Context>,
+    },
+    /// Puts one value in the place of siblings.
+    Resolve {
+        /// Of which key.
+        key: Key,
+        /// The value.
+        value: Value,
+        /// What the client has seen, as of [`Request::Put`].
+        context: Option<Context>,
+    },
+    /// Several operations at once, on keys in raft mode. They are not known yet, but keys of other
+    /// modes are refused as they always will be.
+    Txn {
+        /// All that it names.
+        keys: Vec<Key>,
+    },
     /// Reads a range of keys, in the order of their bytes.
     List(Range),
     /// Follows changes.
@@ -93,8 +172,13 @@ pub enum Request {
     /// Whether node and cluster are whole.
     Health,
     /// Takes the state of every connected peer once more, and merges it.
-    Sync,
-    /// Sets, clears or tells the faults of this node's own links and disk.
+    Sync {
+        /// Of which keys; of all where it is left out.
+        prefix: Option<String>,
+        /// Tells what would change, and changes nothing.
+        dry_run: bool,
+    },
+    /// Sets, clears or tells the faults of this node's own links, disk and clock.
     Fault(Option<Fault>),
     /// Changes who belongs to the cluster.
     Member {
@@ -115,7 +199,7 @@ pub enum Request {
         /// What the keys begin with.
         prefix: String,
         /// How they are to be replicated.
-        mode: Mode,
+        rule: Rule,
         /// Tells whether it could be done, and changes nothing.
         dry_run: bool,
     },
@@ -150,9 +234,56 @@ pub enum Purpose {
 }
 
 impl Request {
+    /// Stores a value; what causal mode can be asked for besides is left out.
+    pub fn put(key: Key, value: Value) -> Self {
+        Self::Put { key, value, acks: Acks::default(), context: None, conditional: false }
+    }
+
+    /// Reads a key; what a session asks for besides is left out.
+    pub fn get(key: Key, read: Option<Read>) -> Self {
+        Self::Get { key, read, context: None, min_revision: None }
+    }
+
+    /// Removes keys; what causal mode can be asked for besides is left out.
+    pub fn delete(selection: Selection) -> Self {
+        Self::Delete { selection, acks: Acks::default(), context: None }
+    }
+
+    /// Syncs all keys.
+    pub fn sync() -> Self {
+        Self::Sync { prefix: None, dry_run: false }
+    }
+
     /// Whether it may change keys.
     pub fn is_write(&self) -> bool {
-        matches!(self, Self::Put { .. } | Self::Delete(_) | Self::ModeSet { dry_run: false, .. })
+        match self {
+            Self::Put { .. }
+            | Self::Delete { .. }
+            | Self::Incr { .. }
+            | Self::Add { .. }
+            | Self::Remove { .. }
+            | Self::Resolve { .. }
+            | Self::Txn { .. } => true,
+            Self::ModeSet { dry_run, .. } => !dry_run,
+            Self::Hello
+            | Self::Get { .. }
+            | Self::Conflicts { .. }
+            | Self::List(_)
+            | Self::Watch { .. }
+            | Self::Cancel { .. }
+            | Self::Status
+            | Self::Members
+            | Self::Wait(_)
+            | Self::Live
+            | Self::Ready
+            | Self::Health
+            | Self::Sync { .. }
+            | Self::Fault(_)
+            | Self::Member { .. }
+            | Self::TransferLeader { .. }
+            | Self::Modes
+            | Self::Explain { .. } => false,
+        }
     }
 }
 
@@ -205,9 +336,13 @@ pub struct Range {
     pub count_only: bool,
     /// How fresh.
     pub read: Option<Read>,
+    /// In causal mode: what the node must have seen.
+    pub context: Option<Context>,
+    /// In raft mode, of a session: the revision that the node must have reached.
+    pub min_revision: Option<u64>,
 }
 
-/// One change of a node's faults, on its own links or its disk.
+/// One change of a node's faults, of its own links, its disk or its clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     /// What happens to frames.
@@ -233,7 +368,10 @@ pub enum FaultKind {
     Duplicate(f64),
     /// Each sync of this node's own disk takes so much longer. It names no peers.
     Disk(Duration),
-    /// All is well again, the disk too.
+    /// The wall clock of this node is so many milliseconds fast, or slow where it is below 0. It
+    /// names no peers.
+    Clock(i64),
+    /// All is well again, disk and clock too.
     Heal,
 }
 

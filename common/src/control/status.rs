@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::request::Direction;
 use crate::identity::{ClusterId, NodeId, NodeName};
 use crate::modes::ModeRow;
 
@@ -111,6 +112,9 @@ pub struct Status {
     /// Whether the disk has room for writes.
     #[serde(default)]
     pub disk_full: bool,
+    /// Where causal mode runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causal: Option<CausalStatus>,
 }
 
 /// What a node knows of a peer.
@@ -131,6 +135,50 @@ pub struct PeerStatus {
     /// Why it is down, where that is known: `connection refused`, say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where causal mode runs: whether it seems to have failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion: Option<Suspicion>,
+    /// Where causal mode runs: writes that this node keeps for it until it has acknowledged them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unacked: Option<u64>,
+}
+
+/// What the failure detector makes of a peer. It changes no data: it only has others pass on what
+/// the peer may not be able to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Suspicion {
+    /// Phi: the peer is suspected wrongly with a probability of one to ten to the power of this.
+    pub level: f64,
+    /// Whether it is suspected.
+    pub suspected: bool,
+    /// For how long it has been so, or not so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
+    /// Whether it hears this node, as far as it has said so: if not, the link works one way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hears_us: Option<bool>,
+}
+
+/// What a node holds in causal mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CausalStatus {
+    /// The writes that it has seen: the `context` of its answers.
+    pub clock: String,
+    /// The Lamport clock: the revision of causal mode.
+    pub lamport: u64,
+    /// Keys that exist.
+    pub keys: u64,
+    /// Keys with siblings that someone has to resolve.
+    pub conflicts: u64,
+    /// Writes that are kept because a member has not acknowledged them yet.
+    pub log_writes: u64,
+    /// What these take, in bytes.
+    pub log_bytes: u64,
+    /// Writes that wait for others which they depend on.
+    pub waiting: u64,
+    /// Whose state it takes over at the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syncing: Option<NodeName>,
 }
 
 /// How a member looks from here.
@@ -185,4 +233,25 @@ pub struct Check {
     pub ok: bool,
     /// Why.
     pub reason: String,
+}
+
+/// The faults of this node's own links, disk and clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Faults {
+    /// All that are active.
+    pub faults: Vec<ActiveFault>,
+}
+
+/// One active fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActiveFault {
+    /// `partition`, `drop`, `delay`, `duplicate`, `disk` or `clock`.
+    pub fault: String,
+    /// On the links to which peer; `*` for all, and of disk and clock.
+    pub peer: String,
+    /// Which way.
+    pub direction: Direction,
+    /// A probability, or milliseconds, of a clock below 0 as well; none of a partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<f64>,
 }

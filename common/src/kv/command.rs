@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::control::request::RequestTag;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
-use crate::modes::Mode;
+use crate::modes::{Mode, Rule};
 
 /// A change of the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +27,7 @@ pub enum Command {
         /// What they begin with.
         prefix: String,
         /// How they are to be replicated.
-        mode: Mode,
+        rule: Rule,
     },
 }
 
@@ -74,7 +74,7 @@ pub enum EncodedCommand<'a> {
     Put { key: &'a str, value: &'a [u8] },
     Delete(&'a str),
     DeletePrefix(&'a str),
-    SetMode { prefix: &'a str, mode: Mode },
+    SetMode { prefix: &'a str, rule: Rule },
 }
 
 impl Proposal {

@@ -49,7 +49,7 @@ pub fn page<'a>(range: &Range, rows: impl Iterator<Item = Row<'a>>) -> List {
     let limit = usize::try_from(range.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     if range.count_only {
         let count = rows.take(limit).count() as u64;
-        return List { items: Vec::new(), count, more: false, next: None };
+        return List { items: Vec::new(), count, more: false, next: None, context: None };
     }
     let mut items = Vec::new();
     let mut bytes = 0;
@@ -61,5 +61,5 @@ pub fn page<'a>(range: &Range, rows: impl Iterator<Item = Row<'a>>) -> List {
     }
     let next = rows.next().map(|row| row.key.clone());
     let count = items.len() as u64;
-    List { items, count, more: next.is_some(), next }
+    List { items, count, more: next.is_some(), next, context: None }
 }

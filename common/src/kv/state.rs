@@ -14,7 +14,7 @@ use crate::kv::session::{Known, Sessions};
 use crate::kv::store::{Item, Store};
 use crate::kv::value::{VALUE_BYTES_MAX, Value};
 use crate::kv::watch::Change;
-use crate::modes::{MODES_MAX, Mode, ModeTable};
+use crate::modes::{MODES_MAX, Mode, ModeTable, Rule};
 
 /// The state of the keys in raft mode, and of what all nodes must agree upon besides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Applied {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Head {
     sessions: Bytes,
-    modes: BTreeMap<String, Mode>,
+    modes: BTreeMap<String, Rule>,
     revision: u64,
     keys: u64,
     hash: u64,
@@ -115,9 +115,9 @@ impl State {
                 let keys = keys.filter(|key| self.check_raft(key.as_str()).is_ok()).collect();
                 Ok(self.delete(keys, changes))
             }
-            EncodedCommand::SetMode { prefix, mode } => {
-                self.check_mode(prefix, *mode)?;
-                self.modes.set((*prefix).to_owned(), *mode);
+            EncodedCommand::SetMode { prefix, rule } => {
+                self.check_mode(prefix, *rule)?;
+                self.modes.set((*prefix).to_owned(), *rule);
                 Ok(Outcome::ModeSet)
             }
         }
@@ -132,23 +132,24 @@ impl State {
     fn check_raft(&self, key: &str) -> Result<(), Refused> {
         match self.modes.mode_of(key) {
             Mode::Raft => Ok(()),
-            other => Err(Refused::OtherMode(other)),
+            other @ (Mode::Broadcast | Mode::Causal) => Err(Refused::OtherMode(other)),
         }
     }
 
-    /// Whether `prefix` may be given to `mode`: no key may change hands.
+    /// Whether `prefix` may go by `rule`: no key may change hands. Of keys in other modes each node
+    /// knows its own.
     ///
     /// # Errors
     ///
     /// Why not.
-    pub fn check_mode(&self, prefix: &str, mode: Mode) -> Result<(), Refused> {
+    pub fn check_mode(&self, prefix: &str, rule: Rule) -> Result<(), Refused> {
         let mut after = self.modes.clone();
-        after.set(prefix.to_owned(), mode);
+        after.set(prefix.to_owned(), rule);
         if after.len() > MODES_MAX {
             return Err(Refused::TooManyModes);
         }
         let mut keys = self.store.range(prefix, None);
-        let moves = |key: &Key| after.mode_of(key.as_str()) != Mode::Raft;
+        let moves = |key: &Key| !Rule::Raft.may_become(after.rule_of(key.as_str()));
         if keys.any(|(key, _)| moves(key)) { Err(Refused::HasKeys) } else { Ok(()) }
     }
 
@@ -242,7 +243,7 @@ mod tests {
     fn a_prefix_with_keys_keeps_its_mode() {
         let mut state = State::new(Mode::Raft);
         state.apply(1, &put(None, "a"), None);
-        let set = |prefix: &str| Command::SetMode { prefix: prefix.into(), mode: Mode::Broadcast };
+        let set = |prefix: &str| Command::SetMode { prefix: prefix.into(), rule: Rule::Broadcast };
         let mut apply =
             |command| state.apply(2, &Proposal { tag: None, command }.encode(), None).outcome;
         assert_eq!(apply(set("k")), Outcome::Refused(Refused::HasKeys));

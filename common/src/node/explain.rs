@@ -36,6 +36,11 @@ impl Node {
                 let next = (!check.ok).then(|| "distdbctl wait synced".to_owned());
                 Explain { ok: check.ok, verdict: format!("{subject} {verb}"), facts, next }
             }
+            (Ok(Mode::Causal), _) => {
+                let facts = vec![fact("node", &self.causal_not_there().message, false)];
+                let verdict = format!("{subject} don't work");
+                Explain { ok: false, verdict, facts, next: None }
+            }
             (Err(failure), _) => Explain {
                 ok: false,
                 verdict: format!("{subject} don't work"),

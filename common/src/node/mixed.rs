@@ -58,7 +58,7 @@ fn merge(range: &Range, one: List, other: List) -> List {
     let limit = usize::try_from(range.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     if range.count_only {
         let count = (one.count + other.count).min(limit as u64);
-        return List { items: Vec::new(), count, more: false, next: None };
+        return List { items: Vec::new(), count, more: false, next: None, context: None };
     }
     let end = [one.next, other.next].into_iter().flatten().min();
     let mut items: Vec<Item> = one.items.into_iter().chain(other.items).collect();
@@ -68,7 +68,7 @@ fn merge(range: &Range, one: List, other: List) -> List {
     let next = items.get(kept).map(|item| item.key.clone());
     let next = [next, end].into_iter().flatten().min();
     items.truncate(kept);
-    List { count: items.len() as u64, items, more: next.is_some(), next }
+    List { count: items.len() as u64, items, more: next.is_some(), next, context: None }
 }
 
 #[cfg(test)]
@@ -82,7 +82,8 @@ mod tests {
     fn list(keys: &str, next: Option<&str>) -> List {
         let item = |text: &str| Item::new(key(text), None, 1, 1, 1);
         let items: Vec<_> = keys.split_terminator(' ').map(item).collect();
-        List { count: items.len() as u64, items, more: next.is_some(), next: next.map(key) }
+        let (more, next) = (next.is_some(), next.map(key));
+        List { count: items.len() as u64, items, more, next, context: None }
     }
 
     fn merged(limit: Option<u64>, one: List, other: List) -> (String, Option<String>) {

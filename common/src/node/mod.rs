@@ -1,7 +1,7 @@
 //! The node: which protocol a key belongs to, and what all of them share: watches, waits, and what
 //! operators are told.
 //!
-//! A cluster that was founded in raft mode runs both protocols over the same links; which keys are
+//! A cluster that was founded in raft or causal mode runs them over the same links; which keys are
 //! whose stands in the mode table, which is part of the state that Raft replicates. One that was
 //! founded in broadcast mode has no log: it needs a majority for nothing, and has one mode.
 //!
@@ -10,6 +10,7 @@
 //! member is Raft's matter alone, where it runs: whom it has removed is forgotten here as well.
 
 mod explain;
+mod mismatch;
 mod mixed;
 mod report;
 mod routing;
@@ -175,7 +176,7 @@ impl Node {
             identity.as_ref().map_or((config.mode, false), |i| (i.mode, i.founder));
         let config = Config { mode, ..config };
         let raft = match (&identity, mode) {
-            (Some(_), Mode::Raft) => {
+            (Some(_), Mode::Raft | Mode::Causal) => {
                 Some(Raft::recover(config.clone(), founder, snapshot, records)?)
             }
             (Some(_), Mode::Broadcast) | (None, _) => None,
@@ -239,7 +240,7 @@ impl Node {
             self.config.mode = hello.mode;
         }
         self.step_broadcast(now, Input::PeerUp(hello.clone()), effects);
-        if joins && self.config.mode == Mode::Raft && self.cluster().is_some() {
+        if joins && self.config.mode.has_log() && self.cluster().is_some() {
             let raft = Raft::recover(self.config.clone(), false, None, Vec::new());
             self.raft = Some(raft.expect("nothing was found that could contradict itself"));
             self.step_raft(now, Input::Start, effects);

@@ -13,9 +13,10 @@ use crate::time::Time;
 impl Node {
     pub(super) fn greet(&self) -> Reply {
         let features = match self.raft {
-            Some(_) => vec![Mode::Broadcast.as_str().to_owned(), Mode::Raft.as_str().to_owned()],
-            None => vec![Mode::Broadcast.as_str().to_owned()],
+            Some(_) => [Mode::Broadcast, Mode::Causal, Mode::Raft].as_slice(),
+            None => &[Mode::Broadcast],
         };
+        let features = features.iter().map(|mode| mode.as_str().to_owned()).collect();
         Reply::Hello(Box::new(Hello {
             protocol: control::PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),

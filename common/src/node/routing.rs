@@ -2,7 +2,7 @@
 
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::reply::Reply;
-use crate::control::request::{Call, Request, Selection};
+use crate::control::request::{Call, Request};
 use crate::kv::watch::Watch;
 use crate::modes::Mode;
 use crate::node::Node;
@@ -22,9 +22,17 @@ impl Node {
             self.name_stranger(member);
         }
         let target = match &call.request {
-            Request::Put { key, .. } | Request::Get { key, .. } => self.mode_of(key.as_str()),
-            Request::Delete(Selection::Key(key)) => self.mode_of(key.as_str()),
-            Request::Delete(Selection::Prefix(prefix)) => self.mode_of_all(prefix),
+            Request::Put { key, acks, conditional, .. } => {
+                self.mode_to_put(key, *acks, *conditional)
+            }
+            Request::Get { key, .. } => self.mode_of(key.as_str()),
+            Request::Delete { selection, acks, .. } => self.mode_to_delete(selection, *acks),
+            Request::Incr { key, .. } => self.mode_to_merge("incr", key),
+            Request::Add { key, .. } => self.mode_to_merge("add", key),
+            Request::Remove { key, .. } => self.mode_to_merge("remove", key),
+            Request::Resolve { key, .. } => self.mode_to_merge("resolve", key),
+            Request::Conflicts { prefix, .. } => self.mode_to_merge_all("conflicts", prefix),
+            Request::Txn { keys } => Err(self.refuse_txn(keys)),
             Request::List(range) => match self.mode_of_all(&range.prefix) {
                 Err(failure) if failure.code == ErrorCode::ModeMismatch => {
                     self.mixed.expect(id, range.clone());
@@ -32,7 +40,10 @@ impl Node {
                 }
                 mode => mode,
             },
-            Request::Sync => Ok(Mode::Broadcast),
+            Request::Sync { prefix: None, dry_run: false } => Ok(Mode::Broadcast),
+            Request::Sync { prefix, .. } => {
+                self.mode_to_merge_all("sync of a prefix", prefix.as_deref().unwrap_or_default())
+            }
             Request::ModeSet { prefix, .. } => self.check_mode_set(prefix).map(|()| Mode::Raft),
             Request::Member { .. } | Request::TransferLeader { .. } | Request::Modes => {
                 self.check_raft().map(|()| Mode::Raft)
@@ -58,6 +69,10 @@ impl Node {
         match target {
             Ok(Mode::Broadcast) => self.step_broadcast(now, Input::Request { id, call }, effects),
             Ok(Mode::Raft) => self.step_raft(now, Input::Request { id, call }, effects),
+            Ok(Mode::Causal) => {
+                let failure = self.causal_not_there();
+                effects.answer(id, Answer::Reply(self.header(), Err(failure)));
+            }
             Err(failure) => effects.answer(id, Answer::Reply(self.header(), Err(failure))),
         }
     }
@@ -83,7 +98,7 @@ impl Node {
     }
 
     /// The one mode of all keys of a prefix.
-    fn mode_of_all(&self, prefix: &str) -> Result<Mode, Failure> {
+    pub(super) fn mode_of_all(&self, prefix: &str) -> Result<Mode, Failure> {
         let mode = self.mode_of(prefix)?;
         let is_uniform = |raft: &Raft| raft.state().modes.is_uniform(prefix);
         if self.raft.as_ref().is_none_or(is_uniform) {
@@ -99,14 +114,20 @@ impl Node {
         if self.raft.is_some() {
             return Ok(());
         }
-        if self.cluster().is_none() {
-            let message = format!("{} has not joined a cluster yet", self.config.name);
-            return Err(Failure::new(ErrorCode::NotReady, message).retry_after_ms(100));
-        }
+        self.check_joined()?;
         let message = "this cluster was founded in broadcast mode: it has no log and no leader";
         Err(Failure::new(ErrorCode::ModeMismatch, message).with_hint(
             "found one with --mode raft, the default, and give prefixes to broadcast mode",
         ))
+    }
+
+    /// Before it has a cluster, a node does not know its modes.
+    pub(super) fn check_joined(&self) -> Result<(), Failure> {
+        if self.cluster().is_some() {
+            return Ok(());
+        }
+        let message = format!("{} has not joined a cluster yet", self.config.name);
+        Err(Failure::new(ErrorCode::NotReady, message).retry_after_ms(100))
     }
 
     /// Keys in broadcast mode are on each node; those of this one must not be hidden by a row of
@@ -152,9 +173,15 @@ impl Node {
             Request::Fault(_) => unreachable!("the driver has the links, and their faults"),
             Request::Put { .. }
             | Request::Get { .. }
-            | Request::Delete(_)
+            | Request::Delete { .. }
             | Request::List(_)
-            | Request::Sync
+            | Request::Incr { .. }
+            | Request::Add { .. }
+            | Request::Remove { .. }
+            | Request::Conflicts { .. }
+            | Request::Resolve { .. }
+            | Request::Txn { .. }
+            | Request::Sync { .. }
             | Request::Member { .. }
             | Request::TransferLeader { .. }
             | Request::ModeSet { .. }

@@ -89,7 +89,7 @@ impl Node {
                 (Ok(Mode::Broadcast), _) => {
                     self.broadcast.is_ready() && self.broadcast.store().live(key).is_some()
                 }
-                (Ok(Mode::Raft), None) | (Err(_), _) => false,
+                (Ok(Mode::Raft), None) | (Ok(Mode::Causal) | Err(_), _) => false,
             },
             Condition::Revision(n) => match &self.raft {
                 Some(raft) => raft.state().revision >= *n,
@@ -123,7 +123,7 @@ impl Node {
 
     /// Whether the node serves: in both modes, where keys belong to both.
     pub fn is_ready(&self) -> bool {
-        let has_joined = self.raft.is_some() || self.config.mode == Mode::Broadcast;
+        let has_joined = self.raft.is_some() || !self.config.mode.has_log();
         has_joined
             && self.raft.as_ref().is_none_or(Raft::is_ready)
             && (!self.has_broadcast_keys() || self.broadcast.is_ready())

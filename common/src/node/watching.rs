@@ -20,6 +20,7 @@ impl Node {
         from: Option<u64>,
     ) -> Result<Reply, Failure> {
         match (self.mode_watched(&watch.selection)?, &self.raft) {
+            (Mode::Causal, _) => return Err(self.causal_not_there()),
             (Mode::Raft, Some(raft)) => raft.check_standing()?,
             (Mode::Raft, None) | (Mode::Broadcast, _) => self.broadcast.check_ready()?,
         }

@@ -53,7 +53,19 @@ impl Raft {
             let failure = Failure::new(ErrorCode::Timeout, message);
             return Failure { applied: Some(Applied::Unknown), ..failure };
         }
-        self.unavailable()
+        match pending.session {
+            Some(revision) => self.behind(revision),
+            None => self.unavailable(),
+        }
+    }
+
+    /// Why a session is not served.
+    fn behind(&self, revision: u64) -> Failure {
+        let (name, reached) = (&self.config.name, self.state.revision);
+        let message =
+            format!("{name} is at revision {reached}, and the session has seen {revision}");
+        let hint = "another node may have it; distdbctl explain tells what keeps this one behind";
+        Failure::new(ErrorCode::Behind, message).with_hint(hint)
     }
 
     /// Why nothing is committed.
@@ -100,14 +112,14 @@ impl Raft {
         way: Way,
         effects: &mut Effects,
     ) {
-        if self.requests.pending.remove(&id).is_some() {
+        if self.requests.take(id).is_some() {
             let answer = Answer::Reply(self.header(None), Err(failure));
             Self::answer(way, id, answer, effects);
         }
     }
 
     pub(super) fn succeed(&mut self, id: RequestId, reply: Reply, way: Way, effects: &mut Effects) {
-        if self.requests.pending.remove(&id).is_some() {
+        if self.requests.take(id).is_some() {
             let answer = Answer::Reply(self.header(None), Ok(reply));
             Self::answer(way, id, answer, effects);
         }
@@ -124,11 +136,12 @@ impl Raft {
     ) {
         let reply = match outcome {
             Outcome::Put { revision } => {
-                Ok(Reply::Put(reply::Put { revision, sent_to: None, duplicate }))
+                Ok(Reply::Put(reply::Put { duplicate, ..reply::Put::of(revision) }))
             }
-            Outcome::Deleted { deleted, revision } => {
-                Ok(Reply::Delete(reply::Delete { deleted, revision, sent_to: None, duplicate }))
-            }
+            Outcome::Deleted { deleted, revision } => Ok(Reply::Delete(reply::Delete {
+                duplicate,
+                ..reply::Delete::of(deleted, revision)
+            })),
             Outcome::ModeSet => {
                 self.show_modes(id, way, effects);
                 return;

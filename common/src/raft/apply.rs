@@ -84,6 +84,12 @@ impl Raft {
                 self.read_now(id, way, effects);
             }
         }
+        while let Some(first) = self.requests.at_revision.first()
+            && self.has_reached(first.0)
+            && let Some((_, id)) = self.requests.at_revision.pop_first()
+        {
+            self.read_now(id, way, effects);
+        }
     }
 
     fn apply_next(&mut self, now: Time, effects: &mut Effects, way: Way) {

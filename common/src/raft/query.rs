@@ -7,7 +7,7 @@ use crate::control::request::Range;
 use crate::kv::key::Key;
 use crate::kv::page::{Row, page};
 use crate::kv::store;
-use crate::modes::{Mode, ModeRow};
+use crate::modes::{ModeRow, Rule};
 use crate::protocol::{Answer, RequestId};
 use crate::raft::answer::refused;
 use crate::raft::request::Work;
@@ -21,7 +21,7 @@ pub(super) enum Query {
     /// What the mode table would be.
     AfterModeSet {
         prefix: String,
-        mode: Mode,
+        rule: Rule,
     },
     Modes,
     /// What it is once a row was set.
@@ -44,18 +44,25 @@ impl Raft {
 
     /// Answers a read whose time has come.
     pub(super) fn read_now(&mut self, id: RequestId, way: Way, effects: &mut Effects) {
-        let Some(pending) = self.requests.pending.remove(&id) else { return };
+        let Some(pending) = self.requests.take(id) else { return };
         let Work::Read(query) = &pending.work else { return };
         let outcome = self.check_standing().and_then(|()| self.query(query));
-        let answer = Answer::Reply(self.header(Some(Served::Linearizable)), outcome);
+        let served = if pending.session.is_some() { Served::Session } else { Served::Linearizable };
+        let answer = Answer::Reply(self.header(Some(served)), outcome);
         Self::answer(way, id, answer, effects);
     }
 
-    /// Answers from whatever this node holds. It was committed, so it may leave at once.
-    pub(super) fn read_stale(&mut self, id: RequestId, work: &Work, effects: &mut Effects) {
+    /// Answers from what this node holds. It was committed, so it may leave at once.
+    pub(super) fn read_local(
+        &mut self,
+        id: RequestId,
+        work: &Work,
+        served: Served,
+        effects: &mut Effects,
+    ) {
         let Work::Read(query) = work else { return };
         let outcome = if self.knows_modes() { self.query(query) } else { Err(self.no_state()) };
-        let answer = Answer::Reply(self.header(Some(Served::Stale)), outcome);
+        let answer = Answer::Reply(self.header(Some(served)), outcome);
         effects.answer_early(id, answer);
     }
 
@@ -72,17 +79,16 @@ impl Raft {
         match query {
             Query::Get(key) => {
                 let found = store.get(key).map(|item| row(key, item));
-                let item = found.map(Item::from);
-                Ok(Reply::Get(Box::new(Get { found: item.is_some(), item })))
+                Ok(Reply::Get(Box::new(Get::of(found.map(Item::from)))))
             }
             Query::List(range) => {
                 let found = store.range(&range.prefix, range.start.as_deref());
                 Ok(Reply::List(page(range, found.map(|(key, item)| row(key, item)))))
             }
-            Query::AfterModeSet { prefix, mode } => {
-                self.state.check_mode(prefix, *mode).map_err(refused)?;
+            Query::AfterModeSet { prefix, rule } => {
+                self.state.check_mode(prefix, *rule).map_err(refused)?;
                 let mut modes = self.state.modes.clone();
-                modes.set(prefix.clone(), *mode);
+                modes.set(prefix.clone(), *rule);
                 Ok(Reply::Modes(Modes { modes: modes.to_rows(), changed: Some(false) }))
             }
             Query::Modes => Ok(Reply::Modes(Modes { modes: self.mode_rows(), changed: None })),

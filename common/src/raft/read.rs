@@ -8,9 +8,13 @@
 //! 4. The reads are answered from a state that has all up to that index.
 //!
 //! All reads that come between two commits of this node share a round.
+//!
+//! A session's read asks for less: that the state has the revision which the session has seen. It
+//! is answered here as soon as that is so, and waits until its deadline for it (X6).
 
 use std::collections::VecDeque;
 
+use crate::control::request::Read;
 use crate::observe::Event;
 use crate::protocol::Answer;
 use crate::raft::log::Index;
@@ -38,6 +42,27 @@ struct Round {
     readers: Vec<Origin>,
 }
 
+/// How fresh the state must be that a request is answered from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// All that was answered before the request came is in it.
+    Linearizable,
+    /// It has this revision.
+    Session(u64),
+    /// Any will do.
+    Stale,
+}
+
+impl Freshness {
+    pub(super) fn of(read: Option<Read>, min_revision: Option<u64>) -> Self {
+        match read {
+            None | Some(Read::Linearizable) => Self::Linearizable,
+            Some(Read::Session) => Self::Session(min_revision.unwrap_or(0)),
+            Some(Read::Stale) => Self::Stale,
+        }
+    }
+}
+
 impl Reads {
     /// The highest round that was begun.
     pub(super) fn round(&self) -> u64 {
@@ -59,6 +84,11 @@ impl Reads {
 }
 
 impl Raft {
+    /// Whether the state of this node has that revision.
+    pub(super) fn has_reached(&self, revision: u64) -> bool {
+        self.knows_modes() && self.state.revision >= revision
+    }
+
     /// Begins the round for all reads that have come.
     pub(super) fn begin_round(&mut self, effects: &mut Effects) {
         let commit_index = self.commit_index;

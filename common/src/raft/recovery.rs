@@ -7,7 +7,6 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::config::Config;
 use crate::kv::state::State;
-use crate::modes::Mode;
 use crate::raft::apply::Checkpoints;
 use crate::raft::compaction::Snapshots;
 use crate::raft::configuration::{Configuration, Configurations};
@@ -81,7 +80,7 @@ impl Raft {
     fn blank(config: Config, snapshot: Option<Snapshot>) -> Self {
         let (last, configuration, state) = match snapshot {
             Some(Snapshot { last, configuration, state }) => (last, configuration, state),
-            None => (EntryId::default(), Configuration::default(), State::new(Mode::Raft)),
+            None => (EntryId::default(), Configuration::default(), State::new(config.mode)),
         };
         let mut dice = ChaCha8Rng::seed_from_u64(config.seed);
         let requests = Requests::new(dice.next_u64());

@@ -11,13 +11,14 @@
 //! A request that was surely not carried out, or that carries a tag, goes back to waiting when its
 //! leader is lost; another one ends with an outcome that is unknown. What is late is answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::control::failure::{ErrorCode, Failure};
-use crate::control::request::{Call, Read, Request, Selection};
+use crate::control::reply::Served;
+use crate::control::request::{Call, Request, Selection};
 use crate::identity::NodeId;
 use crate::kv::command::{Command, Proposal, Tag};
 use crate::protocol::{Answer, RequestId};
@@ -25,6 +26,7 @@ use crate::raft::answer::lost;
 use crate::raft::log::Index;
 use crate::raft::message::Ask;
 use crate::raft::query::Query;
+use crate::raft::read::Freshness;
 use crate::raft::replication::Origin;
 use crate::raft::{Effects, Raft, Role, Timer, Way};
 use crate::time::Time;
@@ -57,6 +59,8 @@ pub(super) struct Requests {
     looked_at: Option<Time>,
     /// Reads that wait for the state to come this far.
     pub(super) at_index: BTreeMap<Index, Vec<RequestId>>,
+    /// Reads of sessions that wait for the state to have this revision. Each is pending.
+    pub(super) at_revision: BTreeSet<(u64, RequestId)>,
 }
 
 /// Something that another node was asked.
@@ -70,6 +74,8 @@ pub(super) struct Asked {
 pub(super) struct Pending {
     deadline: Time,
     pub(super) work: Work,
+    /// Of a session's read: the revision that the state must have.
+    pub(super) session: Option<u64>,
     /// Whether it is on its way to be applied.
     pub(super) is_under_way: bool,
     /// Whether it was once, and may have been applied: what is done again does no harm.
@@ -88,38 +94,42 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// What a request is about, and whether what this node holds will do for it.
-    fn of(request: Request, tag: Option<Tag>) -> (Self, bool) {
+    /// What a request is about, and how fresh it must be.
+    fn of(request: Request, tag: Option<Tag>) -> (Self, Freshness) {
         let write = |command| {
             let command = Proposal { tag, command }.encode();
             Self::Write { command, is_tagged: tag.is_some() }
         };
-        let mut is_stale = false;
-        let mut read = |query, freshness| {
-            is_stale = freshness == Some(Read::Stale);
+        let mut freshness = Freshness::Linearizable;
+        let mut read = |query, asked| {
+            freshness = asked;
             Self::Read(query)
         };
         let work = match request {
-            Request::Get { key, read: freshness } => read(Query::Get(key), freshness),
-            Request::Put { key, value } => write(Command::Put { key, value }),
-            Request::Delete(Selection::Key(key)) => write(Command::Delete(key)),
-            Request::Delete(Selection::Prefix(prefix)) => write(Command::DeletePrefix(prefix)),
-            Request::ModeSet { prefix, mode, dry_run: false } => {
-                write(Command::SetMode { prefix, mode })
+            Request::Get { key, read: asked, min_revision, .. } => {
+                read(Query::Get(key), Freshness::of(asked, min_revision))
+            }
+            Request::Put { key, value, .. } => write(Command::Put { key, value }),
+            Request::Delete { selection: Selection::Key(key), .. } => write(Command::Delete(key)),
+            Request::Delete { selection: Selection::Prefix(prefix), .. } => {
+                write(Command::DeletePrefix(prefix))
+            }
+            Request::ModeSet { prefix, rule, dry_run: false } => {
+                write(Command::SetMode { prefix, rule })
             }
             Request::Member { change, member, dry_run } => {
                 Self::Lead(Ask::Member { change, member, dry_run })
             }
             Request::TransferLeader { member } => Self::Lead(Ask::Transfer(member)),
             Request::List(range) => {
-                let freshness = range.read;
-                read(Query::List(range), freshness)
+                let asked = Freshness::of(range.read, range.min_revision);
+                read(Query::List(range), asked)
             }
-            Request::ModeSet { prefix, mode, dry_run: true } => {
-                read(Query::AfterModeSet { prefix, mode }, None)
+            Request::ModeSet { prefix, rule, dry_run: true } => {
+                Self::Read(Query::AfterModeSet { prefix, rule })
             }
             // What this node knows will do: it is asked when there is no majority, too.
-            Request::Modes => read(Query::Modes, Some(Read::Stale)),
+            Request::Modes => read(Query::Modes, Freshness::Stale),
             Request::Hello
             | Request::Watch { .. }
             | Request::Cancel { .. }
@@ -129,11 +139,17 @@ impl Work {
             | Request::Live
             | Request::Ready
             | Request::Health
-            | Request::Sync
+            | Request::Sync { .. }
+            | Request::Incr { .. }
+            | Request::Add { .. }
+            | Request::Remove { .. }
+            | Request::Conflicts { .. }
+            | Request::Resolve { .. }
+            | Request::Txn { .. }
             | Request::Fault(_)
             | Request::Explain { .. } => unreachable!("these are not for raft"),
         };
-        (work, is_stale)
+        (work, freshness)
     }
 
     /// Whether it does no harm to do it twice.
@@ -162,15 +178,24 @@ impl Requests {
         Self { asks_made: draw % (u64::MAX / ASKS_MAX) * ASKS_MAX, ..Self::default() }
     }
 
+    /// It is answered, or is to be no more.
+    pub(super) fn take(&mut self, request: RequestId) -> Option<Pending> {
+        let pending = self.pending.remove(&request)?;
+        if let Some(revision) = pending.session {
+            self.at_revision.remove(&(revision, request));
+        }
+        Some(pending)
+    }
+
     pub(super) fn forget(&mut self, request: RequestId) {
-        self.pending.remove(&request);
+        self.take(request);
     }
 
     pub(super) fn forget_connection(&mut self, connection: u64) {
         let id = |sequence| RequestId { connection, sequence };
         let of_it = self.pending.range(id(0)..=id(u64::MAX)).map(|(id, _)| *id);
         for request in of_it.collect::<Vec<_>>() {
-            self.pending.remove(&request);
+            self.take(request);
         }
     }
 
@@ -200,24 +225,32 @@ impl Raft {
             return;
         }
         let tag = call.tag.as_ref().and_then(Tag::of);
-        let (work, is_stale) = Work::of(call.request, tag);
-        let deadline = now + call.timeout.unwrap_or(TIMEOUT);
-        let pending = Pending { deadline, work, is_under_way: false, is_uncertain: false };
-        if is_stale {
-            self.read_stale(id, &pending.work, effects);
-        } else if self.requests.pending.len() >= PENDING_MAX {
+        let (work, freshness) = Work::of(call.request, tag);
+        let session = match freshness {
+            Freshness::Stale => return self.read_local(id, &work, Served::Stale, effects),
+            Freshness::Session(revision) if self.has_reached(revision) => {
+                return self.read_local(id, &work, Served::Session, effects);
+            }
+            Freshness::Session(revision) => Some(revision),
+            Freshness::Linearizable => None,
+        };
+        if self.requests.pending.len() >= PENDING_MAX {
             let failure = Failure::new(ErrorCode::Overloaded, "too many requests wait here");
             self.refuse(id, failure.retry_after_ms(RETRY_AFTER_MS), effects);
+            return;
+        }
+        let deadline = now + call.timeout.unwrap_or(TIMEOUT);
+        let pending = Pending { deadline, work, session, is_under_way: false, is_uncertain: false };
+        self.requests.pending.insert(id, pending);
+        self.expect_late(deadline);
+        if let Some(revision) = session {
+            self.requests.at_revision.insert((revision, id));
+        } else if self.requests.waiting.is_empty() {
+            self.route(now, id, effects);
         } else {
-            self.requests.pending.insert(id, pending);
-            self.expect_late(deadline);
-            if self.requests.waiting.is_empty() {
-                self.route(now, id, effects);
-            } else {
-                // Writes of a connection take effect in the order sent.
-                self.requests.waiting.push(id);
-                self.dispatch(now, effects);
-            }
+            // Writes of a connection take effect in the order sent.
+            self.requests.waiting.push(id);
+            self.dispatch(now, effects);
         }
     }
 

@@ -34,7 +34,6 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{ClusterId, NodeId, NodeName};
-use crate::modes::Mode;
 use crate::node::Identity;
 use crate::raft;
 use crate::storage::snapshot::Kind;
@@ -228,14 +227,6 @@ impl<D: Disk> Storage<D> {
     /// Where the files are, to do something to them.
     pub fn disk_mut(&mut self) -> &mut D {
         &mut self.disk
-    }
-}
-
-/// Whether the nodes of a cluster that was founded in `mode` have a log.
-fn has_log(mode: Mode) -> bool {
-    match mode {
-        Mode::Raft => true,
-        Mode::Broadcast => false,
     }
 }
 

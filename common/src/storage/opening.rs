@@ -9,7 +9,7 @@ use crate::storage::commit::{Commit, Marks};
 use crate::storage::snapshot::{Kind, SnapshotError};
 use crate::storage::wal::{self, Wal};
 use crate::storage::{
-    Disk, Held, Owner, RECORD, Storage, StorageError, TEMPORARY, Wrong, has_log, read, record,
+    Disk, Held, Owner, RECORD, Storage, StorageError, TEMPORARY, Wrong, read, record,
 };
 
 impl<D: Disk> Storage<D> {
@@ -48,7 +48,7 @@ impl<D: Disk> Storage<D> {
             storage.read_log(owner, newest, &mut found, &mut warnings)?;
         }
         storage.clean(&files, newest).map_err(StorageError::of("an old file"))?;
-        if has_log(*mode) && !held.has_log {
+        if mode.has_log() && !held.has_log {
             let created = storage.create_log(owner, &held.identity);
             created.map_err(StorageError::of("the log"))?;
         }

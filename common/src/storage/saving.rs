@@ -6,7 +6,7 @@ use crate::node::{Identity, Record};
 use crate::storage::commit::Commit;
 use crate::storage::snapshot::Kind;
 use crate::storage::wal::{self, Wal};
-use crate::storage::{Disk, Held, Owner, RECORD, Save, Storage, has_log, record};
+use crate::storage::{Disk, Held, Owner, RECORD, Save, Storage, record};
 use crate::{causal, raft};
 
 impl<D: Disk> Save<Record> for Storage<D> {
@@ -31,7 +31,7 @@ impl<D: Disk> Storage<D> {
         let owner = Owner { cluster, node };
         assert!(self.owner.is_none_or(|before| before == owner), "an identity stays");
         self.owner = Some(owner);
-        if has_log(identity.mode) && self.log.is_none() {
+        if identity.mode.has_log() && self.log.is_none() {
             return self.create_log(owner, identity);
         }
         self.write_record(identity, self.log.is_some())

@@ -4,6 +4,7 @@ use super::*;
 use crate::broadcast;
 use crate::kv::key::Key;
 use crate::kv::state::State;
+use crate::modes::Mode;
 use crate::node::{Found, Record};
 use crate::raft::configuration::Configuration;
 use crate::raft::log::{Entry, EntryId, Index, Payload, Term};

@@ -59,7 +59,7 @@ fn check(client: &Client, request: &Request, output: &mut Output) -> Result<Exit
 }
 
 pub(crate) fn sync(client: &Client, output: &mut Output) -> Result<Exit, Problem> {
-    let synced: Synced = client.ask(&Request::Sync)?;
+    let synced: Synced = client.ask(&Request::sync())?;
     if output.is_json() {
         output.json(&synced)?;
         return Ok(Exit::DONE);

@@ -1,7 +1,7 @@
 //! `fault`: lets the links and the disk of the node addressed fail, as far as it allows that.
 
-use common::control::reply::Faults;
 use common::control::request::{self, Direction, FaultKind, Request};
+use common::control::status::Faults;
 
 use crate::args::command::fault::{Fault, Ways};
 use crate::client::Client;

@@ -32,7 +32,7 @@ pub(crate) fn put(
         }
         None | Some(_) => checked(read_value()?)?,
     };
-    let reply: reply::Put = client()?.ask(&Request::Put { key, value })?;
+    let reply: reply::Put = client()?.ask(&Request::put(key, value))?;
     if output.is_json() {
         output.json(&reply)?;
     } else if output.is_verbose() {
@@ -65,7 +65,7 @@ pub(super) fn checked(bytes: Vec<u8>) -> Result<Value, Problem> {
 
 pub(crate) fn get(client: &Client, get: &Get, output: &mut Output) -> Result<Exit, Problem> {
     let key = cmd::key(&get.key)?;
-    let reply: reply::Get = client.ask(&Request::Get { key, read: get.freshness.read() })?;
+    let reply: reply::Get = client.ask(&Request::get(key, get.freshness.read()))?;
     if output.is_json() {
         output.json(&reply)?;
         return Ok(if reply.found { Exit::DONE } else { Exit::NO });
@@ -97,7 +97,7 @@ pub(crate) fn delete(
         (None, Some(prefix)) => Selection::Prefix(cmd::prefix(prefix)?),
         (None, None) => return Err(Problem::usage("KEY or --prefix is missing")),
     };
-    let reply: reply::Delete = client.ask(&Request::Delete(selection))?;
+    let reply: reply::Delete = client.ask(&Request::delete(selection))?;
     if output.is_json() {
         output.json(&reply)?;
     } else {

@@ -2,6 +2,7 @@
 
 use common::control::cluster::Modes;
 use common::control::request::Request;
+use common::modes;
 
 use crate::args::command::cluster::Mode;
 use crate::client::Client;
@@ -14,7 +15,8 @@ pub(crate) fn mode(client: &Client, mode: Mode, output: &mut Output) -> Result<E
     let request = match mode {
         Mode::List => Request::Modes,
         Mode::Set { prefix, mode, dry_run } => {
-            Request::ModeSet { prefix: cmd::prefix(&prefix)?, mode: mode.into(), dry_run }
+            let rule = modes::Mode::from(mode).into();
+            Request::ModeSet { prefix: cmd::prefix(&prefix)?, rule, dry_run }
         }
     };
     let reply: Modes = client.ask(&request)?;

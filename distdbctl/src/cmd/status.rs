@@ -195,6 +195,8 @@ pub(crate) fn nodes(client: &Client, output: &mut Output) -> Result<Exit, Proble
         last_contact_ms: Some(0),
         lag: 0,
         reason: None,
+        suspicion: None,
+        unacked: None,
     };
     let mut nodes = vec![own];
     nodes.extend(status.peers);

@@ -71,7 +71,7 @@ fn status(mode: &str, ready: bool) -> Act {
 
 fn request() -> Request {
     let key = Key::try_from("k").unwrap();
-    Request::Put { key, value: Value::try_from(b"v".to_vec()).unwrap() }
+    Request::put(key, Value::try_from(b"v".to_vec()).unwrap())
 }
 
 fn put(path: &std::path::Path, timeout_ms: u64) -> Result<reply::Put, Problem> {

@@ -24,6 +24,8 @@ impl Additions<'_> {
             | Reply::Get(_)
             | Reply::Delete(_)
             | Reply::List(_)
+            | Reply::Count(_)
+            | Reply::Conflicts(_)
             | Reply::Watch(_)
             | Reply::Cancel(_)
             | Reply::Members(_)

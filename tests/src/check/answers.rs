@@ -55,7 +55,7 @@ impl AnsweredOnce {
             return false;
         };
         let waits =
-            matches!(call.request, Request::Watch { .. } | Request::Wait(_) | Request::Sync);
+            matches!(call.request, Request::Watch { .. } | Request::Wait(_) | Request::Sync { .. });
         !waits && self.open.contains(&(node, *id))
     }
 

@@ -51,9 +51,9 @@ impl Check for Invention {
 
 impl Invention {
     fn note(&mut self, request: &Request) {
-        if let Request::Put { key, value } = request {
+        if let Request::Put { key, value, .. } = request {
             self.puts.insert(value.clone().into(), key.clone());
-        } else if let Request::Delete(selection) = request
+        } else if let Request::Delete { selection, .. } = request
             && !self.deletes.contains(selection)
         {
             self.deletes.push(selection.clone());

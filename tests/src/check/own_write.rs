@@ -25,7 +25,7 @@ impl Check for OwnWrite {
     fn on_batch(&mut self, batch: &Batch<'_>) -> Result<(), String> {
         for input in batch.inputs {
             if let Input::Request { id, call } = input
-                && let Request::Put { key, value } = &call.request
+                && let Request::Put { key, value, .. } = &call.request
             {
                 self.puts.insert((batch.node, *id), (key.clone(), value.clone()));
             }

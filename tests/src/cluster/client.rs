@@ -99,18 +99,18 @@ impl Client {
 
     /// Stores a value.
     pub fn put(&mut self, name: &str, value: &str) -> Outcome<Put> {
-        self.ask(Request::Put { key: key(name), value: text(value) })
+        self.ask(Request::put(key(name), text(value)))
     }
 
     /// The text that a key holds.
     pub fn get(&mut self, name: &str) -> Outcome<Option<String>> {
-        let got: Get = self.ask(Request::Get { key: key(name), read: None })?;
+        let got: Get = self.ask(Request::get(key(name), None))?;
         Ok(got.item.map(|item| value_of(&item)))
     }
 
     /// Removes a key. Tells how many there were.
     pub fn delete(&mut self, name: &str) -> Outcome<u64> {
-        let deleted: Delete = self.ask(Request::Delete(Selection::Key(key(name))))?;
+        let deleted: Delete = self.ask(Request::delete(Selection::Key(key(name))))?;
         Ok(deleted.deleted)
     }
 
@@ -121,7 +121,7 @@ impl Client {
 
     /// Merges the states of all ready peers.
     pub fn sync(&mut self) -> Outcome<Synced> {
-        self.ask(Request::Sync)
+        self.ask(Request::sync())
     }
 
     /// Waits until something is so.

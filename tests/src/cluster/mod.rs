@@ -59,7 +59,7 @@ impl LocalCluster {
             cluster.add();
         }
         cluster.wait_formed();
-        if mode == Mode::Raft {
+        if mode.has_log() {
             cluster.wait_voters(count);
         }
         cluster

@@ -153,18 +153,18 @@ impl<'a> Session<'a> {
         let key = key(name);
         Ok(match action {
             Action::Put(value) => {
-                let put = client.try_ask(&call(Request::Put { key, value: text(value) }))?;
+                let put = client.try_ask(&call(Request::put(key, text(value))))?;
                 put.map(|put: Put| (Observed::Stored, Some(put.revision)))
             }
             Action::Get => {
-                let get = client.try_ask(&call(Request::Get { key, read: self.workload.read }))?;
+                let get = client.try_ask(&call(Request::get(key, self.workload.read)))?;
                 get.map(|get: Get| {
                     let revision = get.item.as_ref().map(|item| item.mod_revision);
                     (Observed::Got(get.item.as_ref().map(value_of)), revision)
                 })
             }
             Action::Delete => {
-                let delete = client.try_ask(&call(Request::Delete(Selection::Key(key))))?;
+                let delete = client.try_ask(&call(Request::delete(Selection::Key(key))))?;
                 delete.map(|delete: Delete| {
                     let existed = delete.deleted > 0;
                     (Observed::Deleted { existed }, existed.then_some(delete.revision))

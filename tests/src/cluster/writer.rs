@@ -118,7 +118,7 @@ impl Writer {
         let call = Call {
             tag: Some(RequestTag { client: format!("{:032x}", self.number), seq }),
             timeout: Some(TRY_TIME_MAX / 2),
-            ..Call::new(Request::Put { key: key(name), value: text("v") })
+            ..Call::new(Request::put(key(name), text("v")))
         };
         let deadline = Instant::now() + PATIENCE;
         for attempt in 1_usize.. {

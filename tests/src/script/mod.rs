@@ -163,18 +163,18 @@ impl goldenscript::Runner for Runner {
             Command::Flight => Ok(stage.flight()),
             Command::Put(node, key, value) => {
                 let (key, value) = (Key::try_from(key.as_str())?, Bytes::from(value.clone()));
-                stage.ask(node, Request::Put { key, value: Value::try_from(value)? })
+                stage.ask(node, Request::put(key, Value::try_from(value)?))
             }
             Command::Delete { node, key, prefix } => {
                 let selection = match key {
                     Some(key) => Selection::Key(Key::try_from(key.as_str())?),
                     None => all_with(prefix.as_ref()),
                 };
-                stage.ask(node, Request::Delete(selection))
+                stage.ask(node, Request::delete(selection))
             }
             Command::Get(node, key) => {
                 let key = Key::try_from(key.as_str())?;
-                stage.ask(node, Request::Get { key, read: None })
+                stage.ask(node, Request::get(key, None))
             }
             Command::List(node, prefix) => {
                 let prefix = prefix.clone().unwrap_or_default();
@@ -184,7 +184,7 @@ impl goldenscript::Runner for Runner {
             Command::Wait(node, condition) => {
                 stage.ask(node, Request::Wait(condition.parse::<Condition>()?))
             }
-            Command::Sync(node) => stage.ask(node, Request::Sync),
+            Command::Sync(node) => stage.ask(node, Request::sync()),
             Command::Status(node) => stage.ask(node, Request::Status),
         }
     }

@@ -288,7 +288,7 @@ impl Stage {
             value.resize(bytes, b'.');
             let key = Key::try_from(format!("fill/{index:03}").as_str())?;
             let value = Value::try_from(Bytes::from(value))?;
-            self.ask(name, Request::Put { key, value })?;
+            self.ask(name, Request::put(key, value))?;
         }
         Ok(format!("{keys} keys of {bytes} bytes\n"))
     }

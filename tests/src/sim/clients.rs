@@ -98,14 +98,14 @@ impl World {
     fn draw_request(&mut self, client: usize) -> Request {
         match self.dice.below(100) {
             0..55 => self.draw_put(),
-            55..66 => Request::Get { key: self.draw_key(), read: None },
-            66..76 => Request::Delete(Selection::Key(self.draw_key())),
-            76..79 => Request::Delete(Selection::Prefix(self.draw_prefix())),
+            55..66 => Request::get(self.draw_key(), None),
+            66..76 => Request::delete(Selection::Key(self.draw_key())),
+            76..79 => Request::delete(Selection::Prefix(self.draw_prefix())),
             79..83 => Request::List(Range { prefix: self.draw_prefix(), ..Range::default() }),
             83..88 => self.draw_watch(),
             88..90 => Request::Cancel { target: Id::Unsigned(self.recent(client)) },
             90..94 => Request::Wait(self.draw_condition()),
-            94..96 => Request::Sync,
+            94..96 => Request::sync(),
             96..98 => Request::Status,
             _ => self.dice_request(),
         }
@@ -128,7 +128,7 @@ impl World {
         let length = self.dice.below(self.profile.value_bytes_max);
         bytes.resize(bytes.len().max(length), b'.');
         let value = Value::try_from(Bytes::from(bytes)).expect("below the bound");
-        Request::Put { key: self.draw_key(), value }
+        Request::put(self.draw_key(), value)
     }
 
     fn draw_watch(&mut self) -> Request {

@@ -93,7 +93,7 @@ impl World {
         let until = self.now + self.profile.pace.election_timeout * PATIENCE;
         let mut left: Vec<usize> = (0..self.machines.len()).collect();
         while !left.is_empty() {
-            let answers = self.inquire(&left, &Request::Sync, until)?;
+            let answers = self.inquire(&left, &Request::sync(), until)?;
             left = answers.iter().filter(|(_, answer)| !is_ok(answer)).map(|(m, _)| *m).collect();
             let pause = self.now + self.profile.pace.heartbeat_interval;
             self.run(pause, |_| false)?;

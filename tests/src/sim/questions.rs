@@ -9,7 +9,7 @@ use common::control::condition::Condition;
 use common::control::request::{Range, Read, Request, Selection};
 use common::kv::key::Key;
 use common::kv::value::Value;
-use common::modes::Mode;
+use common::modes::Rule;
 
 use crate::check::raft::clients::Ask;
 
@@ -25,10 +25,10 @@ impl World {
             0..40 => {
                 let value = self.draw_value();
                 let ask = Ask::Put { key: key.clone(), value: value.clone() };
-                (Request::Put { key, value }, Some(ask))
+                (Request::put(key, value), Some(ask))
             }
-            40..65 => (Request::Get { key: key.clone(), read }, Some(Ask::Get { key, is_stale })),
-            65..75 => (Request::Delete(Selection::Key(key.clone())), Some(Ask::Delete { key })),
+            40..65 => (Request::get(key.clone(), read), Some(Ask::Get { key, is_stale })),
+            65..75 => (Request::delete(Selection::Key(key.clone())), Some(Ask::Delete { key })),
             75..80 => {
                 let prefix = "r/".to_owned();
                 let ask = Ask::List { prefix: prefix.clone(), is_stale };
@@ -42,13 +42,13 @@ impl World {
         let folder = self.dice.pick(&["x", "x", "b"]);
         let key = self.draw_key_below(folder);
         match self.dice.below(12) {
-            0..4 => Request::Put { key, value: self.draw_value() },
-            4 => Request::Get { key, read: None },
-            5 => Request::Delete(Selection::Key(key)),
-            6 => Request::Delete(Selection::Prefix(format!("{folder}/"))),
+            0..4 => Request::put(key, self.draw_value()),
+            4 => Request::get(key, None),
+            5 => Request::delete(Selection::Key(key)),
+            6 => Request::delete(Selection::Prefix(format!("{folder}/"))),
             7 => Request::ModeSet {
                 prefix: "b/".to_owned(),
-                mode: self.dice.pick(&[Mode::Broadcast, Mode::Raft]),
+                rule: self.dice.pick(&[Rule::Broadcast, Rule::Raft]),
                 dry_run: self.dice.chance(0.1),
             },
             8 => Request::Watch {

@@ -119,8 +119,8 @@ impl World {
             }
             let key = Key::try_from("r/last").expect("a short text");
             let value = Value::try_from(format!("last{index}").into_bytes()).expect("short");
-            self.ask(index, Request::Put { key: key.clone(), value })?;
-            let told = self.ask(index, Request::Get { key, read: None })?;
+            self.ask(index, Request::put(key.clone(), value))?;
+            let told = self.ask(index, Request::get(key, None))?;
             let is_seen = matches!(&told, Answer::Reply(_, Ok(Reply::Get(get))) if get.found);
             if !is_seen {
                 return Err(violation("liveness", format!("a read was told {told:?}")));

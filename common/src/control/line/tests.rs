@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::control::request::{Fault, FaultKind};
+use crate::causal::clock::Dot;
+use crate::causal::context::Context;
+use crate::control::request::{Fault, FaultKind, Range, Selection};
+use crate::identity::NodeId;
 use crate::kv::value::Value;
 
 fn parse(line: &str) -> Call {
@@ -24,9 +27,54 @@ fn a_put_may_carry_text_or_base64() {
 /// P11: an operation of tomorrow is told apart from a mistake of today, its members unseen.
 #[test]
 fn an_unknown_operation_is_called_so_and_the_connection_lives() {
-    let error = fail(br#"{"id":"x","op":"txn","if":[],"then":[{"op":"put"}]}"#);
-    assert_eq!(error.failure.code, ErrorCode::UnknownOp);
-    assert_eq!((error.id, error.close), (Some(Id::Text("x".into())), false));
+    for line in [
+        r#"{"id":"x","op":"lease_grant","ttl_ms":5}"#,
+        r#"{"id":"x","op":"txn","then":7}"#,
+        r#"{"id":"x","op":"txn","then":[],"as":{"of":"tomorrow"}}"#,
+    ] {
+        let error = fail(line.as_bytes());
+        assert_eq!(error.failure.code, ErrorCode::UnknownOp, "{line}");
+        assert_eq!((error.id, error.close), (Some(Id::Text("x".into())), false));
+    }
+}
+
+/// What takes a consensus is refused by the mode of the keys, so these must be known.
+#[test]
+fn the_keys_of_what_takes_a_consensus_are_known() {
+    let txn = parse(
+        r#"{"op":"txn","if":[{"key":"a","target":"value","is":"=","to":"x"}],
+            "then":[{"op":"put","key":"b","value":"y"}],"else":[{"op":"delete","prefix":"c"}]}"#,
+    );
+    let keys = ["a", "b"].map(|text| Key::try_from(text).expect("a key")).to_vec();
+    assert_eq!(txn.request, Request::Txn { keys });
+    for condition in [
+        r#""if_absent":true"#,
+        r#""if_exists":true"#,
+        r#""if_revision":7"#,
+        r#""if_value":"x","if_revision":7"#,
+        r#""if_value_b64":"eA==","if_absent":false"#,
+    ] {
+        let put = parse(&format!(r#"{{"op":"put","key":"k","value":"v",{condition}}}"#));
+        assert!(matches!(put.request, Request::Put { conditional: true, .. }), "{condition}");
+    }
+    let put = parse(r#"{"op":"put","key":"k","value":"v","if_absent":false}"#);
+    assert!(matches!(put.request, Request::Put { conditional: false, .. }));
+}
+
+#[test]
+fn what_causal_mode_takes_may_be_left_out() {
+    let context = Context::of(vec![Dot { node: NodeId(26), counter: 5 }].into());
+    let key = Key::try_from("k").expect("a key");
+    let incr = parse(r#"{"op":"incr","key":"k","context":"000000000000001a:5","acks":"all"}"#);
+    let (delta, acks, context) = (1, Acks::All, Some(context));
+    assert_eq!(incr.request, Request::Incr { key: key.clone(), delta, acks, context });
+    let get = parse(r#"{"op":"get","key":"k","read":"session","context":""}"#);
+    let (read, context) = (Some(Read::Session), Some(Context::default()));
+    assert_eq!(get.request, Request::Get { key, read, context, min_revision: None });
+    let set = parse(r#"{"op":"mode_set","prefix":"a/","mode":"causal"}"#);
+    let rule = Rule::Causal(Resolver::Siblings);
+    assert_eq!(set.request, Request::ModeSet { prefix: "a/".into(), rule, dry_run: false });
+    assert_eq!(parse(r#"{"op":"sync"}"#).request, Request::sync());
 }
 
 #[test]
@@ -51,7 +99,21 @@ fn an_unknown_or_mistyped_member_is_named() {
         (r#"{"op":"transfer_leader","member":"n","dry_run":true}"#, "`dry_run`"),
         (r#"{"op":"mode_set","mode":"raft"}"#, "`prefix`"),
         (r#"{"op":"mode_set","prefix":"a/"}"#, "`mode`"),
-        (r#"{"op":"mode_set","prefix":"a/","mode":"paxos"}"#, "`broadcast` or `raft`"),
+        (r#"{"op":"mode_set","prefix":"a/","mode":"paxos"}"#, "`mode`"),
+        (r#"{"op":"mode_set","prefix":"a/","mode":"raft","resolver":"lww"}"#, "`resolver`"),
+        (r#"{"op":"mode_set","prefix":"a/","mode":"causal","resolver":"best"}"#, "`resolver`"),
+        (r#"{"op":"put","key":"k","value":"v","acks":0}"#, "majority or all"),
+        (r#"{"op":"put","key":"k","value":"v","acks":"most"}"#, "`acks`"),
+        (r#"{"op":"get","key":"k","acks":1}"#, "`acks`"),
+        (r#"{"op":"delete","key":"k","context":"node1:7"}"#, "`context`"),
+        (r#"{"op":"incr","key":"k","delta":1.5}"#, "`delta`"),
+        (r#"{"op":"incr","key":"k","value":"v"}"#, "`value`"),
+        (r#"{"op":"add","key":"k"}"#, "`value`"),
+        (r#"{"op":"resolve","key":"k"}"#, "`value`"),
+        (r#"{"op":"conflicts","key":"k"}"#, "`key`"),
+        (r#"{"op":"put","key":"k","value":"v","min_revision":7}"#, "`min_revision`"),
+        (r#"{"op":"fault","set":"clock","amount":1e300}"#, "`amount`"),
+        (r#"{"op":"fault","set":"clock","amount":1,"direction":"in"}"#, "clock"),
         (r#"{"op":"modes","prefix":"a/"}"#, "`prefix`"),
         (r#"{"op":"explain","for":"leader"}"#, "read or write"),
         (r#"{"op":"explain","key":""}"#, "`key`"),
@@ -100,7 +162,7 @@ fn what_changes_the_mode_table_takes_a_tag() {
         let call = parse(&format!(
             r#"{{"op":"mode_set","prefix":"","mode":"raft","dry_run":{dry_run},{tag}}}"#
         ));
-        assert_eq!(call.request, Request::ModeSet { prefix: "".into(), mode: Mode::Raft, dry_run });
+        assert_eq!(call.request, Request::ModeSet { prefix: "".into(), rule: Rule::Raft, dry_run });
         assert_eq!(call.tag.map(|tag| tag.seq), Some(7));
     }
     let error = fail(format!(r#"{{"op":"member_remove","member":"n",{tag}}}"#).as_bytes());
@@ -130,21 +192,74 @@ fn any_key() -> impl Strategy<Value = Key> {
     "[^\\p{Cc}]{1,20}".prop_map(|text| Key::try_from(text.as_str()).expect("no controls"))
 }
 
-fn any_request() -> impl Strategy<Value = Request> {
-    let value = prop::collection::vec(any::<u8>(), 0..50)
-        .prop_map(|bytes| Value::try_from(bytes).expect("short"));
-    let text = prop::option::of("[a-z]{0,4}");
+fn any_value() -> impl Strategy<Value = Value> {
+    prop::collection::vec(any::<u8>(), 0..50)
+        .prop_map(|bytes| Value::try_from(bytes).expect("short"))
+}
+
+fn any_acks() -> impl Strategy<Value = Acks> {
+    prop_oneof![(1..=u32::MAX).prop_map(Acks::Nodes), Just(Acks::Majority), Just(Acks::All)]
+}
+
+fn any_context() -> impl Strategy<Value = Option<Context>> {
+    let dot = (any::<u64>(), 0_u64..9);
+    let dot = dot.prop_map(|(node, counter)| Dot { node: NodeId(node), counter });
+    prop::option::of(prop::collection::vec(dot, 0..3).prop_map(|dots| Context::of(dots.into())))
+}
+
+/// What says who must have it, and what was seen.
+fn any_causal() -> impl Strategy<Value = Request> {
+    let (key, value) = (any_key, any_value);
+    let (acks, context) = (any_acks, any_context);
     prop_oneof![
-        (any_key(), value).prop_map(|(key, value)| Request::Put { key, value }),
-        (any_key(), any_read()).prop_map(|(key, read)| Request::Get { key, read }),
-        any_key().prop_map(|key| Request::Delete(Selection::Key(key))),
-        "[a-z]{0,3}".prop_map(|prefix| Request::Delete(Selection::Prefix(prefix))),
-        any_key().prop_map(|key| Request::Wait(Condition::Key(key))),
-        (text.clone(), text, any::<Option<u64>>(), any::<bool>(), any_read()).prop_map(
-            |(start, end, limit, keys_only, read)| {
-                Request::List(Range { start, end, limit, keys_only, read, ..Range::default() })
+        (key(), value(), acks(), context(), any::<bool>()).prop_map(
+            |(key, value, acks, context, conditional)| {
+                Request::Put { key, value, acks, context, conditional }
             }
         ),
+        (key(), any_read(), context(), any::<Option<u64>>()).prop_map(
+            |(key, read, context, min_revision)| {
+                Request::Get { key, read, context, min_revision }
+            }
+        ),
+        (key(), acks(), context()).prop_map(|(key, acks, context)| {
+            Request::Delete { selection: Selection::Key(key), acks, context }
+        }),
+        (key(), any::<i64>(), acks(), context())
+            .prop_map(|(key, delta, acks, context)| Request::Incr { key, delta, acks, context }),
+        (key(), value(), acks(), context()).prop_map(|(key, value, acks, context)| Request::Add {
+            key,
+            value,
+            acks,
+            context
+        }),
+        (key(), value(), acks(), context())
+            .prop_map(|(key, value, acks, context)| Request::Remove { key, value, acks, context }),
+        ("[a-z]{0,3}", prop::option::of("[a-z]{1,4}"), any::<Option<u64>>(), context()).prop_map(
+            |(prefix, start, limit, context)| Request::Conflicts { prefix, start, limit, context }
+        ),
+        (key(), value(), context()).prop_map(|(key, value, context)| Request::Resolve {
+            key,
+            value,
+            context
+        }),
+        prop::collection::vec(key(), 0..3).prop_map(|keys| Request::Txn { keys }),
+        (prop::option::of("[a-z]{0,3}"), any::<bool>())
+            .prop_map(|(prefix, dry_run)| Request::Sync { prefix, dry_run }),
+    ]
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let text = prop::option::of("[a-z]{0,4}");
+    prop_oneof![
+        any_causal(),
+        "[a-z]{0,3}".prop_map(|prefix| Request::delete(Selection::Prefix(prefix))),
+        any_key().prop_map(|key| Request::Wait(Condition::Key(key))),
+        (text.clone(), text, any::<Option<u64>>(), any::<bool>(), any_read(), any_context())
+            .prop_map(|(start, end, min_revision, keys_only, read, context)| {
+                let range = Range { start, end, keys_only, read, ..Range::default() };
+                Request::List(Range { context, min_revision, limit: min_revision, ..range })
+            }),
         (any_key(), any::<Option<u64>>(), any::<bool>()).prop_map(|(key, from, previous)| {
             let progress = Some(Duration::from_millis(50));
             Request::Watch { selection: Selection::Key(key), from, previous, progress }
@@ -159,9 +274,12 @@ fn any_request() -> impl Strategy<Value = Request> {
             let kind = FaultKind::Disk(Duration::from_millis(u64::from(ms).min(60_000)));
             Request::Fault(Some(Fault { kind, peers: Vec::new(), direction: Direction::Both }))
         }),
+        any::<i32>().prop_map(|ms| {
+            let kind = FaultKind::Clock(i64::from(ms));
+            Request::Fault(Some(Fault { kind, peers: Vec::new(), direction: Direction::Both }))
+        }),
         any_administration(),
         Just(Request::Status),
-        Just(Request::Sync),
     ]
 }
 
@@ -171,7 +289,10 @@ fn any_read() -> impl Strategy<Value = Option<Read>> {
 
 fn any_administration() -> impl Strategy<Value = Request> {
     let change = prop::sample::select(vec![MemberChange::Remove, MemberChange::Promote]);
-    let mode = prop::sample::select(vec![Mode::Broadcast, Mode::Raft]);
+    let causal = [Resolver::Siblings, Resolver::Lww, Resolver::Max, Resolver::Min];
+    let causal = causal.into_iter().chain([Resolver::Counter, Resolver::Set]).map(Rule::Causal);
+    let rules = causal.chain([Rule::Broadcast, Rule::Raft]).collect::<Vec<_>>();
+    let rule = prop::sample::select(rules);
     let purpose = prop::sample::select(vec![Purpose::Read, Purpose::Write]);
     let name = "[a-z0-9]{1,5}";
     prop_oneof![
@@ -181,9 +302,9 @@ fn any_administration() -> impl Strategy<Value = Request> {
             dry_run
         }),
         prop::option::of(name).prop_map(|member| Request::TransferLeader { member }),
-        ("[a-z]{0,3}", mode, any::<bool>()).prop_map(|(prefix, mode, dry_run)| Request::ModeSet {
+        ("[a-z]{0,3}", rule, any::<bool>()).prop_map(|(prefix, rule, dry_run)| Request::ModeSet {
             prefix,
-            mode,
+            rule,
             dry_run
         }),
         Just(Request::Modes),

@@ -2,104 +2,122 @@
 
 use std::sync::Arc;
 
-use crate::control::bytes;
 use crate::control::line::{Line, milliseconds};
-use crate::control::request::{MemberChange, Purpose, Range, Request, Selection};
+use crate::control::request::{MemberChange, Purpose, Request};
+use crate::modes::Rule;
 
 impl Line {
     pub(super) fn from_request(request: &Request) -> Self {
         let mut line = Self::default();
-        let op = match request {
-            Request::Hello => "hello",
-            Request::Put { key, value } => {
-                line.key = Some(key.clone().into());
-                (line.value, line.value_b64) = bytes::split(value.clone());
-                "put"
-            }
-            Request::Get { key, read } => {
-                line.key = Some(key.clone().into());
-                line.read = *read;
-                "get"
-            }
-            Request::Delete(selection) => {
-                line.set_selection(selection);
-                "delete"
-            }
-            Request::List(range) => {
-                line.set_range(range);
-                "list"
-            }
-            Request::Watch { selection, from, previous, progress } => {
-                line.set_selection(selection);
-                (line.from, line.previous) = (*from, previous.then_some(true));
-                line.progress_ms = progress.map(milliseconds);
-                "watch"
-            }
-            Request::Cancel { target } => {
-                line.target = Some(target.clone());
-                "cancel"
-            }
-            Request::Wait(condition) => {
-                line.r#for = Some(condition.to_string().into());
-                "wait"
-            }
-            Request::Fault(fault) => {
-                line.set_fault(fault.as_ref());
-                "fault"
-            }
-            Request::Status => "status",
-            Request::Members => "members",
-            Request::Live => "live",
-            Request::Ready => "ready",
-            Request::Health => "health",
-            Request::Sync => "sync",
-            Request::Modes => "modes",
-            Request::Member { change, member, dry_run } => {
-                line.member = Some(member.as_str().into());
-                line.dry_run = dry_run.then_some(true);
-                member_op(*change)
-            }
-            Request::TransferLeader { member } => {
-                line.member = member.as_deref().map(Arc::from);
-                "transfer_leader"
-            }
-            Request::ModeSet { prefix, mode, dry_run } => {
-                line.prefix = Some(prefix.as_str().into());
-                line.mode = Some(*mode);
-                line.dry_run = dry_run.then_some(true);
-                "mode_set"
-            }
-            Request::Explain { key, purpose } => {
-                line.key = key.clone().map(Into::into);
-                line.r#for = purpose.map(|purpose| spelled(purpose).into());
-                "explain"
-            }
-        };
-        Self { op: op.into(), ..line }
+        line.set_members(request);
+        Self { op: op(request).into(), ..line }
     }
 
-    fn set_selection(&mut self, selection: &Selection) {
-        match selection {
-            Selection::Key(key) => self.key = Some(key.clone().into()),
-            Selection::Prefix(prefix) => self.prefix = Some(prefix.as_str().into()),
+    fn set_members(&mut self, request: &Request) {
+        match request {
+            Request::Put { key, value, acks, context, conditional } => {
+                self.set_value(key, value);
+                self.set_acks(*acks, context.as_ref());
+                self.if_exists = conditional.then_some(true);
+            }
+            Request::Get { key, read, context, min_revision } => {
+                self.set_key(key);
+                self.set_context(context.as_ref());
+                (self.read, self.min_revision) = (*read, *min_revision);
+            }
+            Request::Delete { selection, acks, context } => {
+                self.set_selection(selection);
+                self.set_acks(*acks, context.as_ref());
+            }
+            Request::Incr { key, delta, acks, context } => {
+                self.set_key(key);
+                self.set_acks(*acks, context.as_ref());
+                self.delta = (*delta != 1).then_some(*delta);
+            }
+            Request::Add { key, value, acks, context }
+            | Request::Remove { key, value, acks, context } => {
+                self.set_value(key, value);
+                self.set_acks(*acks, context.as_ref());
+            }
+            Request::Conflicts { prefix, start, limit, context } => {
+                self.set_page(prefix, start.as_deref(), *limit);
+                self.set_context(context.as_ref());
+            }
+            Request::Resolve { key, value, context } => {
+                self.set_value(key, value);
+                self.set_context(context.as_ref());
+            }
+            Request::Txn { keys } => self.set_txn(keys),
+            Request::List(range) => self.set_range(range),
+            Request::Watch { selection, from, previous, progress } => {
+                self.set_selection(selection);
+                (self.from, self.previous) = (*from, previous.then_some(true));
+                self.progress_ms = progress.map(milliseconds);
+            }
+            Request::Cancel { target } => self.target = Some(target.clone()),
+            Request::Wait(condition) => self.r#for = Some(condition.to_string().into()),
+            Request::Fault(fault) => self.set_fault(fault.as_ref()),
+            Request::Sync { prefix, dry_run } => {
+                self.prefix = prefix.as_deref().map(Arc::from);
+                self.dry_run = dry_run.then_some(true);
+            }
+            Request::Member { member, dry_run, .. } => {
+                self.member = Some(member.as_str().into());
+                self.dry_run = dry_run.then_some(true);
+            }
+            Request::TransferLeader { member } => self.member = member.as_deref().map(Arc::from),
+            Request::ModeSet { prefix, rule, dry_run } => self.set_rule(prefix, *rule, *dry_run),
+            Request::Explain { key, purpose } => {
+                self.key = key.clone().map(Into::into);
+                self.r#for = purpose.map(|purpose| spelled(purpose).into());
+            }
+            Request::Hello
+            | Request::Status
+            | Request::Members
+            | Request::Live
+            | Request::Ready
+            | Request::Health
+            | Request::Modes => {}
         }
     }
 
-    fn set_range(&mut self, range: &Range) {
-        self.prefix = (!range.prefix.is_empty()).then(|| range.prefix.as_str().into());
-        self.start = range.start.as_deref().map(Arc::from);
-        self.end = range.end.as_deref().map(Arc::from);
-        self.limit = range.limit;
-        self.keys_only = range.keys_only.then_some(true);
-        self.count_only = range.count_only.then_some(true);
-        self.read = range.read;
+    fn set_rule(&mut self, prefix: &str, rule: Rule, dry_run: bool) {
+        self.prefix = Some(prefix.into());
+        (self.mode, self.resolver) = (Some(rule.mode()), rule.resolver());
+        self.dry_run = dry_run.then_some(true);
     }
 }
 
-fn member_op(change: MemberChange) -> &'static str {
-    match change {
-        MemberChange::Remove => "member_remove",
-        MemberChange::Promote => "member_promote",
+/// The operation as the protocol spells it.
+fn op(request: &Request) -> &'static str {
+    match request {
+        Request::Hello => "hello",
+        Request::Put { .. } => "put",
+        Request::Get { .. } => "get",
+        Request::Delete { .. } => "delete",
+        Request::List(_) => "list",
+        Request::Incr { .. } => "incr",
+        Request::Add { .. } => "add",
+        Request::Remove { .. } => "remove",
+        Request::Conflicts { .. } => "conflicts",
+        Request::Resolve { .. } => "resolve",
+        Request::Txn { .. } => "txn",
+        Request::Watch { .. } => "watch",
+        Request::Cancel { .. } => "cancel",
+        Request::Wait(_) => "wait",
+        Request::Fault(_) => "fault",
+        Request::Status => "status",
+        Request::Members => "members",
+        Request::Live => "live",
+        Request::Ready => "ready",
+        Request::Health => "health",
+        Request::Sync { .. } => "sync",
+        Request::Modes => "modes",
+        Request::Member { change: MemberChange::Remove, .. } => "member_remove",
+        Request::Member { change: MemberChange::Promote, .. } => "member_promote",
+        Request::TransferLeader { .. } => "transfer_leader",
+        Request::ModeSet { .. } => "mode_set",
+        Request::Explain { .. } => "explain",
     }
 }
 

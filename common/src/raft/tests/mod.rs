@@ -8,6 +8,7 @@ mod logs;
 mod members;
 mod reads;
 mod requests;
+mod sessions;
 mod snapshots;
 mod states;
 
@@ -293,11 +294,11 @@ impl Cluster {
 
     fn put(&mut self, node: u64, value: &str, seq: Option<u64>) -> RequestId {
         let value = Value::try_from(value.as_bytes().to_vec()).expect("short");
-        self.ask(node, Request::Put { key: key(), value }, seq)
+        self.ask(node, Request::put(key(), value), seq)
     }
 
     fn get(&mut self, node: u64) -> RequestId {
-        self.ask(node, Request::Get { key: key(), read: Some(Read::Linearizable) }, None)
+        self.ask(node, Request::get(key(), Some(Read::Linearizable)), None)
     }
 
     /// What was answered, if anything was.

@@ -74,19 +74,19 @@ fn command(line: &[u8], id: u64, timeout: Duration) -> Result<Parsed, Problem> {
     let (shape, request) = match words.as_slice() {
         ["put", key, "--", value] | ["put", key, value] => {
             let value = kv::checked(value.as_bytes().to_vec())?;
-            (Shape::Put, Request::Put { key: cmd::key(key.as_ref())?, value })
+            (Shape::Put, Request::put(cmd::key(key.as_ref())?, value))
         }
-        ["get", key] => (Shape::Get, Request::Get { key: cmd::key(key.as_ref())?, read: None }),
+        ["get", key] => (Shape::Get, Request::get(cmd::key(key.as_ref())?, None)),
         ["get", key, "--read", how] => {
             let (key, read) = (cmd::key(key.as_ref())?, Some(read(how)?));
-            (Shape::Get, Request::Get { key, read })
+            (Shape::Get, Request::get(key, read))
         }
         ["delete" | "del", "--prefix", prefix] => {
             let prefix = cmd::prefix(prefix.as_ref())?;
-            (Shape::Delete, Request::Delete(Selection::Prefix(prefix)))
+            (Shape::Delete, Request::delete(Selection::Prefix(prefix)))
         }
         ["delete" | "del", key] => {
-            (Shape::Delete, Request::Delete(Selection::Key(cmd::key(key.as_ref())?)))
+            (Shape::Delete, Request::delete(Selection::Key(cmd::key(key.as_ref())?)))
         }
         ["list" | "ls", words @ ..] => list(words)?,
         ["wait", words @ ..] => {

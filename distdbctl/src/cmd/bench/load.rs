@@ -57,9 +57,9 @@ impl Load {
             Operation::Put => {
                 let bytes: Vec<u8> = (b'a'..=b'z').cycle().take(bench.value_size).collect();
                 let value = Value::try_from(bytes).expect("the command line bounds the size");
-                Request::Put { key, value }
+                Request::put(key, value)
             }
-            Operation::Get => Request::Get { key, read },
+            Operation::Get => Request::get(key, read),
             Operation::List => {
                 let (start, limit) = (Some(name.clone()), Some(LIST_ITEMS));
                 let prefix = PREFIX.to_owned();

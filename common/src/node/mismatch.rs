@@ -1,0 +1,117 @@
+//! What the mode of a key can't do, and what is said of it.
+
+use crate::control::acks::Acks;
+use crate::control::failure::{ErrorCode, Failure};
+use crate::control::request::Selection;
+use crate::kv::key::Key;
+use crate::modes::Mode;
+use crate::node::Node;
+
+impl Node {
+    /// The mode of a key that is to be written, if it can do so.
+    pub(super) fn mode_to_put(
+        &self,
+        key: &Key,
+        acks: Acks,
+        conditional: bool,
+    ) -> Result<Mode, Failure> {
+        let mode = self.mode_of(key.as_str())?;
+        if conditional {
+            return Err(match mode {
+                Mode::Raft => Failure::bad_request("conditions of a put are not known yet"),
+                Mode::Broadcast | Mode::Causal => needs_raft("a condition", key, mode),
+            });
+        }
+        self.check_acks(mode, acks).map(|()| mode)
+    }
+
+    /// The one mode of keys that are to be removed, if it can do so.
+    pub(super) fn mode_to_delete(
+        &self,
+        selection: &Selection,
+        acks: Acks,
+    ) -> Result<Mode, Failure> {
+        let mode = match selection {
+            Selection::Key(key) => self.mode_of(key.as_str()),
+            Selection::Prefix(prefix) => self.mode_of_all(prefix),
+        }?;
+        self.check_acks(mode, acks).map(|()| mode)
+    }
+
+    /// Nothing may be told to be on more disks than it is.
+    fn check_acks(&self, mode: Mode, acks: Acks) -> Result<(), Failure> {
+        let message = match (mode, acks) {
+            (Mode::Causal, _) | (_, Acks::Nodes(1)) | (Mode::Raft, Acks::Majority) => return Ok(()),
+            (Mode::Raft, Acks::Nodes(nodes)) if nodes as usize <= self.majority() => return Ok(()),
+            (Mode::Raft, Acks::Nodes(_) | Acks::All) => {
+                "raft mode answers a write when a majority has it, and waits for no others"
+            }
+            (Mode::Broadcast, Acks::Nodes(_) | Acks::Majority | Acks::All) => {
+                "in broadcast mode nobody acknowledges a write"
+            }
+        };
+        Err(Failure::new(ErrorCode::ModeMismatch, message)
+            .with_hint("keys in causal mode take any number of acks: distdbctl mode set --help"))
+    }
+
+    fn majority(&self) -> usize {
+        self.raft.as_ref().map_or(0, |raft| raft.configuration().majority())
+    }
+
+    /// For what causal mode alone can do with a key.
+    pub(super) fn mode_to_merge(&self, op: &str, key: &Key) -> Result<Mode, Failure> {
+        self.check_joined()?;
+        match self.mode_of(key.as_str())? {
+            Mode::Causal => Ok(Mode::Causal),
+            other @ (Mode::Broadcast | Mode::Raft) => {
+                let other = other.as_str();
+                let message = format!("{op} takes a key in causal mode; {key} is in {other} mode");
+                Err(Failure::new(ErrorCode::ModeMismatch, message).with_hint(TO_CAUSAL))
+            }
+        }
+    }
+
+    /// For what causal mode alone can do with the keys of a prefix, of which some may have it.
+    pub(super) fn mode_to_merge_all(&self, op: &str, prefix: &str) -> Result<Mode, Failure> {
+        self.check_joined()?;
+        self.mode_of(prefix)?;
+        let has_some = self
+            .raft
+            .as_ref()
+            .is_some_and(|raft| raft.state().modes.may_have(prefix, Mode::Causal));
+        if has_some {
+            return Ok(Mode::Causal);
+        }
+        let message = format!("{op} is about causal mode, and no key with that prefix has it");
+        Err(Failure::new(ErrorCode::ModeMismatch, message).with_hint(TO_CAUSAL))
+    }
+
+    /// Several operations at once take a consensus; where there is one, they are not known yet.
+    pub(super) fn refuse_txn(&self, keys: &[Key]) -> Failure {
+        for key in keys {
+            match self.mode_of(key.as_str()) {
+                Ok(Mode::Raft) => {}
+                Ok(mode) => return needs_raft("txn", key, mode),
+                Err(failure) => return failure,
+            }
+        }
+        Failure::new(ErrorCode::UnknownOp, "transactions are not known yet")
+    }
+
+    /// Causal mode does not run here.
+    pub(super) fn causal_not_there(&self) -> Failure {
+        let message = format!("{} does not serve keys in causal mode", self.config.name);
+        Failure::new(ErrorCode::NotReady, message)
+    }
+}
+
+/// What to do about a key that is not in causal mode.
+const TO_CAUSAL: &str =
+    "give a prefix without keys to it: distdbctl mode set PREFIX causal [--resolver NAME]";
+
+fn needs_raft(what: &str, key: &Key, mode: Mode) -> Failure {
+    let mode = mode.as_str();
+    let message = format!("{what} takes keys in raft mode; {key} is in {mode} mode");
+    Failure::new(ErrorCode::ModeMismatch, message)
+        .with_hint("distdbctl mode list shows which prefixes are in which mode")
+}
