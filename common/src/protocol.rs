@@ -8,6 +8,7 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::causal;
 use crate::control::failure::Failure;
 use crate::control::reply::{Header, Reply};
 use crate::control::request::Call;
@@ -107,6 +108,16 @@ pub enum Input<M> {
     Stop,
 }
 
+impl<M> Input<M> {
+    /// A snapshot of that kind is on the disk.
+    pub fn written(kind: Kind, mark: u64) -> Self {
+        match kind {
+            Kind::Raft => Self::SnapshotWritten(mark),
+            Kind::Causal => Self::CausalWritten(mark),
+        }
+    }
+}
+
 /// To whom a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recipients {
@@ -159,6 +170,8 @@ impl Answer {
 pub enum Task {
     /// Write it to the disk; then comes [`Input::SnapshotWritten`].
     WriteSnapshot(Box<Snapshot>),
+    /// The same of causal mode; then comes [`Input::CausalWritten`].
+    WriteCausal(Box<causal::snapshot::Snapshot>),
     /// Send the one on the disk to a connected peer; then comes [`Input::SnapshotSent`].
     SendSnapshot(NodeId),
     /// See whether the node answers at that address; then comes [`Input::Verified`].

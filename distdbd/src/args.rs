@@ -23,8 +23,8 @@ Files:
   RUNTIME/NAME/control.sock   where distdbctl connects; newline-delimited JSON
   RUNTIME/NAME/peer.addr      the peer address in use, where port 0 was asked for
   DATA/node                   who this node is, and its peers
-  DATA/wal-*                  the log of the raft mode, in segments of --segment-size
-  DATA/snapshot-*             the state that the log goes on from, each --snapshot-every entries
+  DATA/wal-*                  the log of raft and causal mode, in segments of --segment-size
+  DATA/snapshot-*, causal-*   the states that the log goes on from, each --snapshot-every entries
   DATA/LOCK                   held by the daemon that has the directory
   RUNTIME is --runtime-dir, else /run/distdb for root, else $XDG_RUNTIME_DIR/distdb.
 

@@ -17,6 +17,7 @@ use common::control::request::{Call, Request};
 use common::node::Node;
 use common::protocol::{Answer, Effects, Input, Protocol, RequestId};
 use common::storage::Storage;
+use common::storage::snapshot::Kind;
 use common::time::Time;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -47,7 +48,7 @@ pub(crate) struct Driver {
     /// Since when the disk is known to be full, or was looked at last.
     pub(crate) full_since: Option<Instant>,
     pub(crate) upkeep: Upkeep,
-    pub(crate) written: mpsc::Receiver<io::Result<u64>>,
+    pub(crate) written: mpsc::Receiver<io::Result<(Kind, u64)>>,
     /// Of the core's time.
     pub(crate) origin: Instant,
     pub(crate) clients: Clients,
@@ -72,7 +73,7 @@ pub(crate) struct Driver {
 enum Wake {
     Peer(PeerInput),
     Client(ClientInput),
-    Written(io::Result<u64>),
+    Written(io::Result<(Kind, u64)>),
     Deadline,
     Drained,
     Signal(&'static str),
@@ -101,8 +102,8 @@ impl Driver {
                 Wake::Peer(input) => self.on_peer(input, &mut effects)?,
                 Wake::Client(input) => self.on_client(input, &mut effects),
                 Wake::Written(outcome) => {
-                    let input = Input::SnapshotWritten(outcome?);
-                    self.node.step(self.now(), input, &mut effects);
+                    let (kind, mark) = outcome?;
+                    self.node.step(self.now(), Input::written(kind, mark), &mut effects);
                 }
                 Wake::Deadline | Wake::Drained => {}
             }

@@ -5,6 +5,7 @@ pub mod context;
 pub mod hybrid;
 pub mod record;
 pub mod resolver;
+pub mod snapshot;
 pub mod store;
 pub mod tree;
 pub mod version;

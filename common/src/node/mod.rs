@@ -75,11 +75,13 @@ pub struct Identity {
 pub struct Found {
     /// None before a node has been part of a cluster.
     pub identity: Option<Identity>,
-    /// The newest, if there is one.
+    /// The newest of Lab 3, if there is one.
     pub snapshot: Option<Snapshot>,
     /// What came later, and perhaps before.
     pub records: Vec<raft::record::Record>,
-    /// The same of Lab 2.
+    /// The newest of Lab 2, if there is one.
+    pub causal_snapshot: Option<causal::snapshot::Snapshot>,
+    /// What came later, and perhaps before.
     pub causal_records: Vec<causal::record::Record>,
 }
 
@@ -171,7 +173,7 @@ impl Node {
     ///
     /// What was found does not belong together.
     pub fn recover(config: Config, found: Found) -> Result<Self, RecoverError> {
-        let Found { identity, snapshot, records, causal_records: _ } = found;
+        let Found { identity, snapshot, records, .. } = found;
         let (mode, founder) =
             identity.as_ref().map_or((config.mode, false), |i| (i.mode, i.founder));
         let config = Config { mode, ..config };

@@ -9,7 +9,7 @@ use crate::kv::state::{self, State};
 use crate::kv::store::{Item, Store};
 use crate::raft::configuration::Configuration;
 use crate::raft::log::EntryId;
-use crate::storage::snapshot::{self, SnapshotError};
+use crate::storage::snapshot::{self, Content, Kind, SnapshotError};
 
 /// The state after an entry, with all that goes with it (Raft §7). A clone takes no time.
 #[derive(Debug, Clone)]
@@ -30,20 +30,20 @@ struct Head {
     state: state::Head,
 }
 
-impl Snapshot {
-    /// The frames of its file, one at a time.
-    pub fn frames(&self) -> impl Iterator<Item = Vec<u8>> + use<'_> {
+impl Content for Snapshot {
+    const KIND: Kind = Kind::Raft;
+
+    fn mark(&self) -> u64 {
+        self.last.index.0
+    }
+
+    fn frames(&self) -> impl Iterator<Item = Vec<u8>> {
         let (configuration, state) = (self.configuration.clone(), self.state.head());
         let head = Head { last: self.last, configuration, state };
         snapshot::frames(head, self.state.store.iter())
     }
 
-    /// Reads the frames of a file.
-    ///
-    /// # Errors
-    ///
-    /// [`SnapshotError`], also where its parts do not belong together.
-    pub fn read(input: &mut impl Read) -> Result<Self, SnapshotError> {
+    fn read(input: &mut impl Read) -> Result<Self, SnapshotError> {
         let mut store = Store::default();
         let head: Head = snapshot::read(input, |(key, item): (Key, Item)| {
             store.load(key, item);

@@ -4,9 +4,8 @@ use std::io::{self, BufReader, Read};
 
 use crate::identity::NodeName;
 use crate::node::{Found, Identity};
-use crate::raft::snapshot::Snapshot;
 use crate::storage::commit::{Commit, Marks};
-use crate::storage::snapshot::{Kind, SnapshotError};
+use crate::storage::snapshot::{Content, Kind, SnapshotError};
 use crate::storage::wal::{self, Wal};
 use crate::storage::{
     Disk, Held, Owner, RECORD, Storage, StorageError, TEMPORARY, Wrong, read, record,
@@ -44,7 +43,9 @@ impl<D: Disk> Storage<D> {
         let mut newest = Marks::default();
         if held.has_log {
             found.snapshot = storage.read_snapshot(owner, &files)?;
-            newest.raft = found.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index.0);
+            found.causal_snapshot = storage.read_snapshot(owner, &files)?;
+            newest.raft = found.snapshot.as_ref().map_or(0, Content::mark);
+            newest.causal = found.causal_snapshot.as_ref().map_or(0, Content::mark);
             storage.read_log(owner, newest, &mut found, &mut warnings)?;
         }
         storage.clean(&files, newest).map_err(StorageError::of("an old file"))?;
@@ -67,20 +68,21 @@ impl<D: Disk> Storage<D> {
         Ok(None)
     }
 
-    fn read_snapshot(
+    /// The newest snapshot of its kind.
+    fn read_snapshot<S: Content>(
         &self,
         owner: Owner,
         files: &[String],
-    ) -> Result<Option<Snapshot>, StorageError> {
-        let newest = files.iter().filter_map(|file| Kind::Raft.mark_of(file)).max();
-        let Some(index) = newest else { return Ok(None) };
-        let file = Kind::Raft.name(index);
+    ) -> Result<Option<S>, StorageError> {
+        let newest = files.iter().filter_map(|file| S::KIND.mark_of(file)).max();
+        let Some(mark) = newest else { return Ok(None) };
+        let file = S::KIND.name(mark);
         let reader = self.disk.reader(&file).map_err(StorageError::of(&file))?;
         let mut input = Counted { inner: BufReader::with_capacity(READ_BYTES, reader), bytes: 0 };
-        let outcome = Kind::Raft.check_header(&mut input, owner);
-        let outcome = outcome.and_then(|()| Snapshot::read(&mut input));
+        let outcome = S::KIND.check_header(&mut input, owner);
+        let outcome = outcome.and_then(|()| S::read(&mut input));
         let outcome = outcome.and_then(|snapshot| {
-            let is_named_so = snapshot.last.index.0 == index;
+            let is_named_so = snapshot.mark() == mark;
             is_named_so.then_some(snapshot).ok_or(SnapshotError::Damaged("it has another's name"))
         });
         outcome.map(Some).map_err(|error| match error {

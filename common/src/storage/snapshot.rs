@@ -104,8 +104,27 @@ impl Kind {
     }
 }
 
+/// A state that a snapshot file holds.
+pub trait Content: Sized {
+    /// Of which protocol.
+    const KIND: Kind;
+
+    /// How far the state goes.
+    fn mark(&self) -> u64;
+
+    /// The frames of its file, one at a time.
+    fn frames(&self) -> impl Iterator<Item = Vec<u8>>;
+
+    /// Reads the frames of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`], also where its parts do not belong together.
+    fn read(input: &mut impl Read) -> Result<Self, SnapshotError>;
+}
+
 /// The frames of a snapshot, one at a time.
-pub fn frames<H: Serialize, I: Serialize, S: Iterator<Item = I>>(
+pub(crate) fn frames<H: Serialize, I: Serialize, S: Iterator<Item = I>>(
     head: H,
     items: S,
 ) -> impl Iterator<Item = Vec<u8>> + use<H, I, S> {
@@ -146,7 +165,7 @@ fn frame(payload: Vec<u8>) -> Vec<u8> {
 /// # Errors
 ///
 /// [`SnapshotError`]; the items that were read before are of no use then.
-pub fn read<H: DeserializeOwned, I: DeserializeOwned>(
+pub(crate) fn read<H: DeserializeOwned, I: DeserializeOwned>(
     input: &mut impl Read,
     mut each: impl FnMut(I),
 ) -> Result<H, SnapshotError> {

@@ -1,4 +1,5 @@
 mod both;
+mod former;
 
 use super::*;
 use crate::broadcast;
@@ -11,6 +12,7 @@ use crate::raft::log::{Entry, EntryId, Index, Payload, Term};
 use crate::raft::record::{self as raft_record, Tail};
 use crate::raft::snapshot::Snapshot;
 use crate::storage::memory::MemoryDisk;
+use crate::storage::snapshot::Content;
 
 const SEGMENT_BYTES: u64 = 4_096;
 
@@ -62,11 +64,11 @@ fn snapshot(index: u64) -> Snapshot {
     Snapshot { last, configuration: Configuration::alone(NodeId(2), name()), state }
 }
 
-fn write_snapshot(storage: &mut Storage<MemoryDisk>, index: u64) {
+fn write_snapshot<C: Content>(storage: &mut Storage<MemoryDisk>, content: &C) {
     let owner = storage.owner().expect("it has one");
-    let mut bytes = Kind::Raft.header(owner).to_vec();
-    bytes.extend(snapshot(index).frames().flatten());
-    storage.disk_mut().replace(&Kind::Raft.name(index), &bytes).expect("room");
+    let mut bytes = C::KIND.header(owner).to_vec();
+    bytes.extend(content.frames().flatten());
+    storage.disk_mut().replace(&C::KIND.name(content.mark()), &bytes).expect("room");
 }
 
 #[test]
@@ -144,7 +146,7 @@ fn r1_a_lost_log_is_no_new_log() {
 fn r18_the_newest_snapshot_is_found_and_the_others_go() {
     let mut storage = with_entries(20);
     for index in [5, 9, 12] {
-        write_snapshot(&mut storage, index);
+        write_snapshot(&mut storage, &snapshot(index));
     }
     let leftovers = ["snapshot-000000000000000d.new", "node.new"];
     for file in leftovers {
@@ -172,8 +174,8 @@ fn r18_the_newest_snapshot_is_found_and_the_others_go() {
 #[test]
 fn r18_a_damaged_snapshot_is_refused() {
     let mut storage = with_entries(20);
-    write_snapshot(&mut storage, 5);
-    write_snapshot(&mut storage, 12);
+    write_snapshot(&mut storage, &snapshot(5));
+    write_snapshot(&mut storage, &snapshot(12));
     let file = Kind::Raft.name(12);
     let length = storage.disk.bytes(&file).len();
     for byte in (0..length).step_by(37) {

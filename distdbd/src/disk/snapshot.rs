@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::raft::snapshot::Snapshot;
 use common::storage::Owner;
-use common::storage::snapshot::{Kind, SnapshotError};
+use common::storage::snapshot::{Content, Kind, SnapshotError};
 
 use crate::disk::temporary::Temporary;
 
@@ -16,15 +16,15 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// Writes a snapshot; returns how many bytes that took. If there is an error, no file of it is
 /// left, and nothing else has changed: if the disk was full, it can be tried again later.
-pub(crate) fn write(
+pub(crate) fn write<C: Content>(
     directory: &Path,
     owner: Owner,
-    snapshot: &Snapshot,
+    snapshot: &C,
     sync: bool,
 ) -> io::Result<u64> {
-    let name = Kind::Raft.name(snapshot.last.index.0);
+    let name = C::KIND.name(snapshot.mark());
     let mut temporary = Temporary::create(directory, &name, sync)?;
-    temporary.write(&Kind::Raft.header(owner))?;
+    temporary.write(&C::KIND.header(owner))?;
     for frame in snapshot.frames() {
         temporary.write(&frame)?;
     }
@@ -74,7 +74,7 @@ impl Incoming {
         if input.read(&mut [0])? > 0 {
             return Err(SnapshotError::Damaged("something follows its end"));
         }
-        self.temporary.rename(&Kind::Raft.name(snapshot.last.index.0))?;
+        self.temporary.rename(&Kind::Raft.name(snapshot.mark()))?;
         Ok(snapshot)
     }
 }

@@ -14,6 +14,7 @@ use crate::disk::DataDir;
 use crate::driver::Driver;
 use crate::driver::additions::Additions;
 use crate::peers::{snapshot, verify};
+use crate::upkeep::Snapshot;
 
 /// How often to look whether a disk that was full has room again.
 pub(super) const ROOM_INTERVAL: Duration = Duration::from_secs(1);
@@ -82,10 +83,8 @@ impl Driver {
     /// Has something done beside the loop, or at once where that takes no time.
     fn begin(&mut self, task: Task) -> io::Result<()> {
         match task {
-            Task::WriteSnapshot(snapshot) => {
-                let owner = self.storage.owner().expect("there is a log, so there is an owner");
-                self.upkeep.write(owner, snapshot);
-            }
+            Task::WriteSnapshot(snapshot) => self.write(Snapshot::Raft(snapshot)),
+            Task::WriteCausal(snapshot) => self.write(Snapshot::Causal(snapshot)),
             Task::SendSnapshot(peer) => {
                 let address = self.address_of(peer).unwrap_or_default();
                 snapshot::send(peer, address, self.peers.shared().clone());
@@ -97,6 +96,11 @@ impl Driver {
             Task::Retire => self.leave(),
         }
         Ok(())
+    }
+
+    fn write(&self, snapshot: Snapshot) {
+        let owner = self.storage.owner().expect("there is a log, so there is an owner");
+        self.upkeep.write(owner, snapshot);
     }
 
     fn address_of(&self, peer: NodeId) -> Option<String> {

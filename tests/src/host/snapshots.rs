@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use common::raft::snapshot::Snapshot;
-use common::storage::snapshot::{HEADER_BYTES, Kind};
+use common::storage::snapshot::{Content, HEADER_BYTES, Kind};
 use common::storage::{Disk, Owner};
 
 use super::Host;
@@ -18,18 +18,17 @@ impl Host {
     /// # Errors
     ///
     /// That of the disk; where it is full, nothing has changed.
-    pub fn write_snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+    pub fn write_snapshot<C: Content>(&mut self, snapshot: &C) -> io::Result<()> {
         let frames: Vec<u8> = snapshot.frames().flatten().collect();
-        self.write_frames(snapshot.last.index.0, &frames)
+        self.write_frames(C::KIND, snapshot.mark(), &frames)
     }
 
-    fn write_frames(&mut self, index: u64, frames: &[u8]) -> io::Result<()> {
-        let header = Kind::Raft.header(self.owner());
-        let bytes = [header.as_slice(), frames].concat();
-        self.process().storage.disk_mut().replace(&Kind::Raft.name(index), &bytes)
+    fn write_frames(&mut self, kind: Kind, mark: u64, frames: &[u8]) -> io::Result<()> {
+        let bytes = [kind.header(self.owner()).as_slice(), frames].concat();
+        self.process().storage.disk_mut().replace(&kind.name(mark), &bytes)
     }
 
-    /// The newest snapshot: its index, and its frames as they go to another node.
+    /// The newest snapshot of Lab 3: its index, and its frames as they go to another node.
     pub fn newest_snapshot(&self) -> Option<(u64, Vec<u8>)> {
         let disk = self.disk();
         let files = disk.files().expect("in memory");
@@ -47,7 +46,7 @@ impl Host {
     /// That of the disk.
     pub fn receive_snapshot(&mut self, frames: &[u8]) -> io::Result<Snapshot> {
         let snapshot = Snapshot::read(&mut &*frames).map_err(io::Error::other)?;
-        self.write_frames(snapshot.last.index.0, frames)?;
+        self.write_frames(Kind::Raft, snapshot.mark(), frames)?;
         Ok(snapshot)
     }
 

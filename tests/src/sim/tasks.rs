@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use common::identity::NodeId;
 use common::protocol::{Input, Task};
-use common::raft::snapshot::Snapshot;
 use common::storage::is_full;
+use common::storage::snapshot::Content;
+use common::{causal, raft};
 
 use super::network::Packet;
 use super::world::{Happening, World, machine_at};
@@ -16,7 +17,9 @@ use super::world::{Happening, World, machine_at};
 #[derive(Debug)]
 pub(super) enum Work {
     /// A snapshot is to be on the disk.
-    Write(Box<Snapshot>),
+    Write(Box<raft::snapshot::Snapshot>),
+    /// The same of causal mode.
+    WriteCausal(Box<causal::snapshot::Snapshot>),
     /// The newest snapshot begins its way to a member.
     Send(NodeId),
     /// It has come, from that process of another machine.
@@ -36,6 +39,10 @@ impl World {
             Task::WriteSnapshot(snapshot) => {
                 let after = self.dice.between(Duration::ZERO, pause * 3);
                 self.later(index, after, Work::Write(snapshot));
+            }
+            Task::WriteCausal(snapshot) => {
+                let after = self.dice.between(Duration::ZERO, pause * 3);
+                self.later(index, after, Work::WriteCausal(snapshot));
             }
             Task::SendSnapshot(to) => {
                 let after = self.dice.between(Duration::ZERO, pause);
@@ -84,7 +91,10 @@ impl World {
             return;
         }
         match work {
-            Work::Write(snapshot) => self.write_snapshot(index, snapshot),
+            Work::Write(snapshot) => self.write_snapshot(index, snapshot, Work::Write),
+            Work::WriteCausal(snapshot) => {
+                self.write_snapshot(index, snapshot, Work::WriteCausal);
+            }
             Work::Send(to) => self.send_snapshot(index, to),
             Work::Receive { sender, life, frames } => {
                 self.receive_snapshot(index, &frames, sender, life);
@@ -107,12 +117,17 @@ impl World {
         !self.network.is_blocked(one, other) && !self.network.is_blocked(other, one)
     }
 
-    fn write_snapshot(&mut self, index: usize, snapshot: Box<Snapshot>) {
-        match self.machines[index].host.write_snapshot(&snapshot) {
-            Ok(()) => self.give(index, Input::SnapshotWritten(snapshot.last.index.0)),
+    fn write_snapshot<C: Content>(
+        &mut self,
+        index: usize,
+        snapshot: Box<C>,
+        again: fn(Box<C>) -> Work,
+    ) {
+        match self.machines[index].host.write_snapshot(&*snapshot) {
+            Ok(()) => self.give(index, Input::written(C::KIND, snapshot.mark())),
             Err(error) if is_full(&error) => {
                 let pause = self.profile.pace.election_timeout;
-                self.later(index, pause, Work::Write(snapshot));
+                self.later(index, pause, again(snapshot));
             }
             Err(_) => self.crash(index, false),
         }

@@ -5,43 +5,29 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::causal::clock::Dot;
-use crate::causal::hybrid::Timestamp;
 use crate::causal::record::{self as causal_record, Step};
-use crate::causal::write::Write;
-use crate::kv::value::Value;
+use crate::causal::snapshot::tests as causal_tests;
 
 /// A record of a write with a value of `bytes`.
 fn write(position: u64, bytes: Vec<u8>) -> causal_record::Record {
-    let write = Write {
-        dot: Dot { node: NodeId(2), counter: position },
-        past: Vec::new(),
-        lamport: position,
-        time: Timestamp::of_ms(position),
-        key: Key::try_from("key").expect("a key"),
-        replaces: Vec::new(),
-        value: Some(Value::try_from(bytes).expect("short")),
-        created: position,
-        writes: 1,
-        request: None,
-    };
+    let write = causal_tests::write(2, position, "key", bytes);
     causal_record::Record { position, steps: vec![Step::Apply(Arc::new(write))] }
 }
 
-fn written(position: u64) -> causal_record::Record {
+pub(super) fn written(position: u64) -> causal_record::Record {
     write(position, vec![3; 300])
 }
 
-fn vote(term: u64) -> raft_record::Record {
+pub(super) fn vote(term: u64) -> raft_record::Record {
     let (voted_for, commit_index) = (Some(NodeId(9)), Index(0));
     raft_record::Record { term: Term(term), voted_for, commit_index, tail: None }
 }
 
-fn founded() -> Storage<MemoryDisk> {
+pub(super) fn founded() -> Storage<MemoryDisk> {
     with_entries(0)
 }
 
-fn save(storage: &mut Storage<MemoryDisk>, records: &[Record]) {
+pub(super) fn save(storage: &mut Storage<MemoryDisk>, records: &[Record]) {
     storage.save(records).expect("room");
 }
 
@@ -195,86 +181,68 @@ fn d7_a_frame_goes_when_both_snapshots_have_it() {
 /// D7: how far snapshots go is known anew after a start.
 #[test]
 fn d7_a_snapshot_on_the_disk_counts_after_a_start() {
+    for kinds in [Kind::ALL, [Kind::Causal, Kind::Raft]] {
+        let mut storage = founded();
+        for n in 1..=30 {
+            save(&mut storage, &[Record::Raft(entry(n)), Record::Causal(written(n))]);
+        }
+        match kinds[0] {
+            Kind::Raft => write_snapshot(&mut storage, &snapshot(30)),
+            Kind::Causal => write_snapshot(&mut storage, &causal_tests::snapshot(30)),
+        }
+        let (mut storage, _) = reopened(storage);
+        let bytes = storage.wal_bytes();
+        storage.release(kinds[1], 20).expect("removed");
+        assert!(storage.wal_bytes() <= bytes / 2, "{kinds:?}");
+    }
+}
+
+/// D7: of each kind the newest snapshot counts, whatever the numbers of the other are; what is
+/// older goes, and what an interrupted write has left.
+#[test]
+fn d7_the_newest_of_each_kind_is_found_and_the_others_go() {
     let mut storage = founded();
     for n in 1..=30 {
-        save(&mut storage, &[Record::Raft(entry(n)), Record::Causal(written(n))]);
+        save(&mut storage, &[Record::Causal(written(n)), Record::Raft(entry(n))]);
     }
-    write_snapshot(&mut storage, 30);
-    let (mut storage, _) = reopened(storage);
-    let bytes = storage.wal_bytes();
-    storage.release(Kind::Causal, 20).expect("removed");
-    assert!(storage.wal_bytes() <= bytes / 2);
-}
-
-/// What version 0.1.0 has written into `wal-0000000000000001` of this node in format 1: entries 1
-/// and 2 of term 1, and then a vote for node 9 in term 3.
-const FORMER_LOG: &str = concat!(
-    "646973742d776c01010000000000000002000000000000000100000000000000",
-    "0100000000000000b0ce6bc70000000000000000000000000000000000000000",
-    "12000000cac1e08d010000000000000002000000000000000000000048d2d58a",
-    "0101020001000002010001020507070707070000000000000500000096d11510",
-    "020000000000000000000000000000000000000026ad193803010902",
-);
-
-fn former() -> (MemoryDisk, [raft_record::Record; 2]) {
-    let digit = |at: usize| u8::from_str_radix(&FORMER_LOG[at..at + 2], 16).expect("hexadecimal");
-    let bytes: Vec<u8> = (0..FORMER_LOG.len()).step_by(2).map(digit).collect();
-    let mut disk = founded().disk;
-    disk.create(FIRST, SEGMENT_BYTES).expect("room");
-    disk.write(FIRST, 0, &bytes).expect("a file");
-    disk.sync(FIRST).expect("a file");
-    let of_term = |payload| Entry { term: Term(1), payload };
-    let entries = vec![of_term(Payload::Noop), of_term(Payload::Command(vec![7; 5].into()))];
-    let tail = Some(Tail { prev: EntryId::default(), entries });
-    let (term, voted_for, commit_index) = (Term(1), Some(NodeId(2)), Index(0));
-    let first = raft_record::Record { term, voted_for, commit_index, tail };
-    let commit_index = Index(2);
-    let second = raft_record::Record { commit_index, ..vote(3) };
-    (disk, [first, second])
-}
-
-const FIRST: &str = "wal-0000000000000001";
-const SECOND: &str = "wal-0000000000000002";
-
-/// D8: a log of the former format is read, and left as it is; what comes after stands in a segment
-/// of its own. That may be one that the former version had allocated.
-#[test]
-fn d8_a_log_of_the_former_format_goes_on() {
-    for has_spare in [false, true] {
-        let (mut disk, before) = former();
-        if has_spare {
-            disk.create(SECOND, SEGMENT_BYTES).expect("room");
-        }
-        let bytes = disk.bytes(FIRST).to_vec();
-        let (mut storage, found, _) = open(disk).expect("it is read");
-        assert_eq!(found.records, before);
-        assert_eq!(storage.wal_bytes(), 2 * SEGMENT_BYTES, "has spare: {has_spare}");
-        // Without a commit in between it is the same.
-        (storage, _) = reopened(storage);
-        save(&mut storage, &[Record::Causal(written(1))]);
-        save(&mut storage, &[Record::Raft(vote(4)), Record::Causal(written(2))]);
-        assert_eq!(storage.disk.bytes(FIRST), bytes);
-        assert_eq!([FIRST, SECOND].map(|file| storage.disk.bytes(file)[7]), [1, 2]);
-        let (mut storage, found) = reopened(storage);
-        assert_eq!(found.records, [&before[..], &[vote(4)]].concat());
-        assert_eq!(found.causal_records, [written(1), written(2)]);
-        storage.release(Kind::Raft, 1).expect("nothing to remove");
-        assert!(storage.disk.has(FIRST), "entry 2 is in it alone");
-        storage.release(Kind::Raft, 2).expect("removed");
-        assert!(!storage.disk.has(FIRST));
+    for index in [5, 9] {
+        write_snapshot(&mut storage, &snapshot(index));
     }
+    for position in [7, 12, 20] {
+        write_snapshot(&mut storage, &causal_tests::snapshot(position));
+    }
+    let leftover = "causal-000000000000000d.new";
+    storage.disk.replace(leftover, b"half").expect("room");
+    let (mut storage, found) = reopened(storage);
+    let read = found.causal_snapshot.expect("a snapshot");
+    assert_eq!(causal_tests::parts(&read), causal_tests::parts(&causal_tests::snapshot(20)));
+    assert_eq!(found.snapshot.map(|snapshot| snapshot.mark()), Some(9));
+    let files = |storage: &Storage<MemoryDisk>| {
+        let mut files = storage.disk.files().expect("names");
+        files.retain(|file| file != RECORD && wal::number_of(file).is_none());
+        files
+    };
+    assert_eq!(files(&storage), ["causal-0000000000000014", "snapshot-0000000000000009"]);
+    write_snapshot(&mut storage, &causal_tests::snapshot(25));
+    storage.release(Kind::Causal, 25).expect("removed");
+    assert_eq!(files(&storage), ["causal-0000000000000019", "snapshot-0000000000000009"]);
 }
 
-/// R1: what only the former version has saved is not lost when all of its segments go.
+/// D8: a causal snapshot that is damaged, or another's, is not passed over for an older one.
 #[test]
-fn r1_the_vote_of_a_former_log_is_kept() {
-    let (disk, before) = former();
-    let (mut storage, ..) = open(disk).expect("it is read");
-    storage.release(Kind::Raft, 2).expect("nothing to remove");
-    assert!(storage.disk.has(FIRST), "it has the last frame");
-    save(&mut storage, &[Record::Causal(written(1))]);
-    storage.release(Kind::Raft, 2).expect("removed");
-    assert!(!storage.disk.has(FIRST));
-    let (_, found) = reopened(storage);
-    assert_eq!(found.records, before[1..]);
+fn d8_a_damaged_causal_snapshot_is_refused() {
+    let mut storage = founded();
+    for position in [5, 12] {
+        write_snapshot(&mut storage, &causal_tests::snapshot(position));
+    }
+    let file = Kind::Causal.name(12);
+    for byte in (0..storage.disk.bytes(&file).len()).step_by(37) {
+        let mut disk = storage.disk.clone();
+        disk.flip(&file, byte, 3);
+        let error = open(disk).expect_err("damaged");
+        assert!(error.to_string().contains(&file), "byte {byte}: {error}");
+    }
+    let short = storage.disk.bytes(&Kind::Causal.name(5)).to_vec();
+    storage.disk.replace(&file, &short).expect("room");
+    assert!(matches!(open(storage.disk), Err(StorageError::Damaged { .. })), "it goes up to 5");
 }
