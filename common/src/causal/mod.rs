@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod context;
+pub mod detector;
 pub mod hybrid;
 pub mod record;
 pub mod resolver;
