@@ -187,6 +187,11 @@ impl ModeTable {
         self.rows.values().any(|rule| rule.mode() == mode)
     }
 
+    /// What becomes of concurrent writes of a key, where its mode is causal.
+    pub fn resolver_of(&self, key: &str) -> Option<Resolver> {
+        self.rule_of(key).resolver()
+    }
+
     /// How many rows there are.
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {

@@ -1,6 +1,10 @@
 //! What the core did, for logs, traces and checkers. One variant for each action of the
 //! specification (`spec/DistributedDb.tla`), under the same name; the rest tell operators more.
 
+mod causal;
+
+pub use causal::CausalEvent;
+
 use serde::Serialize;
 
 use crate::broadcast::version::Version;
@@ -287,6 +291,15 @@ pub enum Event {
         /// The name.
         name: NodeName,
     },
+    /// Lab 2's.
+    #[serde(untagged)]
+    Causal(CausalEvent),
+}
+
+impl From<CausalEvent> for Event {
+    fn from(event: CausalEvent) -> Self {
+        Self::Causal(event)
+    }
 }
 
 impl Event {
@@ -309,13 +322,18 @@ impl Event {
                 | Self::Member { .. }
                 | Self::NameTaken { .. }
         );
-        if is_of_broadcast { 1 } else { 3 }
+        match (self, is_of_broadcast) {
+            (Self::Causal(_), _) => 2,
+            (_, true) => 1,
+            (_, false) => 3,
+        }
     }
 
     /// Whether whoever is around the node may have to know: a member, a link, an office or the
     /// node's fitness to serve has changed.
     pub fn is_news(&self) -> bool {
         match self {
+            Self::Causal(event) => event.is_news(),
             Self::Start { .. }
             | Self::Link { .. }
             | Self::Unlink { .. }

@@ -48,7 +48,13 @@ pub struct RequestId {
     pub sequence: u64,
 }
 
+impl RequestId {
+    /// Before all others.
+    pub const FIRST: Self = Self { connection: 0, sequence: 0 };
+}
+
 /// What a protocol is driven by.
+#[expect(clippy::large_enum_variant, reason = "requests and messages are what most inputs are")]
 #[derive(Debug, Clone)]
 pub enum Input<M> {
     /// The first of all.
@@ -86,6 +92,8 @@ pub enum Input<M> {
     SnapshotWritten(u64),
     /// A snapshot of causal mode up to this position is on the disk.
     CausalWritten(u64),
+    /// What the operating system's clock says, in milliseconds since 1970.
+    Wall(u64),
     /// A peer's snapshot has come, and is on the disk.
     SnapshotReceived(Box<Snapshot>),
     /// A snapshot that was to be sent to a peer has arrived there, or has not.
@@ -277,8 +285,8 @@ impl<P: Protocol> Effects<P> {
     }
 
     /// Tells what happened.
-    pub fn observe(&mut self, event: Event) {
-        self.events.push(event);
+    pub fn observe(&mut self, event: impl Into<Event>) {
+        self.events.push(event.into());
     }
 
     /// Runs a step of `Q`, a protocol that `P` is made of, and takes over its effects. The

@@ -10,6 +10,7 @@ mod ending;
 
 use std::io;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::broadcast::members::Member;
 use common::control::reply::Reply;
@@ -87,6 +88,7 @@ impl Driver {
     /// The disk or the trace file has failed: the node must not go on.
     pub(crate) async fn run(mut self, mut signals: EndSignals) -> io::Result<()> {
         let mut effects = Effects::default();
+        self.tell_wall(&mut effects);
         self.node.step(self.now(), Input::Start, &mut effects);
         self.commit(effects)?;
         self.supervisor.ready();
@@ -111,6 +113,7 @@ impl Driver {
             // Under load the alarm is never waited for, and heartbeats are due all the same.
             let is_due = self.node.deadline().is_some_and(|deadline| deadline <= self.now());
             if is_due {
+                self.tell_wall(&mut effects);
                 self.node.step(self.now(), Input::Tick, &mut effects);
             }
             if self.commit(effects)? || is_due {
@@ -124,6 +127,15 @@ impl Driver {
 
     fn now(&self) -> Time {
         Time(self.origin.elapsed())
+    }
+
+    /// Tells the core what the operating system's clock says; between two heartbeats it goes by the
+    /// monotonic one.
+    fn tell_wall(&mut self, effects: &mut Effects<Node>) {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        let unix_ms = unix_ms.saturating_add_signed(self.faults.clock_offset_ms());
+        self.node.step(self.now(), Input::Wall(unix_ms), effects);
     }
 
     async fn wait(&mut self, signals: &mut EndSignals) -> Wake {

@@ -81,7 +81,6 @@ impl Faults {
     }
 
     /// How many milliseconds the wall clock is to be fast; slow where it is below 0.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only causal mode looks at the wall clock"))]
     pub(crate) fn clock_offset_ms(&self) -> i64 {
         self.with_active(|active| active.clock_offset_ms).unwrap_or_default()
     }

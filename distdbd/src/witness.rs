@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::identity::NodeName;
-use common::observe::Event;
+use common::observe::{CausalEvent, Event};
 use serde::Serialize;
 
 /// Whom events are told to.
@@ -85,13 +85,11 @@ fn log(event: &Event) {
         }
         Event::BecomeReady { how, keys } => tracing::info!(?how, keys, "serves"),
         Event::DonorBehind { donor } => {
-            tracing::info!(id = %donor, "donor has not got all that was sent before; asking again");
+            tracing::info!(id = %donor, "the donor is behind; asks again")
         }
         Event::Repair { changed } => tracing::info!(changed, "merged the states of all peers"),
         Event::Member { id, name, address } => tracing::info!(%name, %id, address, "member"),
-        Event::NameTaken { id, name } => {
-            tracing::warn!(%name, %id, "refused: a connected member has this name");
-        }
+        Event::NameTaken { id, name } => tracing::warn!(%name, %id, "refused: its name is taken"),
         Event::RequestSync { donor, session, chunk } => {
             tracing::debug!(id = %donor, session, chunk, "asks for a chunk");
         }
@@ -122,7 +120,7 @@ fn log(event: &Event) {
         Event::InstallSnapshot { last } => {
             tracing::info!(index = last.index.0, "took a snapshot for its state");
         }
-        Event::JoinRefused { reason } => tracing::warn!(reason, "is not taken into the cluster"),
+        Event::JoinRefused { reason } => tracing::warn!(reason, "not taken into the cluster"),
         Event::Removed => tracing::warn!("is no longer a member of the cluster"),
         Event::Transfer { to } => tracing::info!(id = %to, "hands leadership over"),
         Event::Diverged { index } => {
@@ -130,6 +128,7 @@ fn log(event: &Event) {
         }
         Event::DiskFull { is_full: true } => tracing::error!("the disk is full; takes no writes"),
         Event::DiskFull { is_full: false } => tracing::info!("the disk has room again"),
+        Event::Causal(event) => log_causal(event),
         Event::Write { .. }
         | Event::Deliver { .. }
         | Event::Propose { .. }
@@ -139,5 +138,39 @@ fn log(event: &Event) {
         | Event::Apply { .. }
         | Event::BeginRead { .. }
         | Event::ServeRead { .. } => tracing::trace!(?event),
+    }
+}
+
+fn log_causal(event: &CausalEvent) {
+    match event {
+        CausalEvent::Suspect { peer } => {
+            tracing::warn!(id = %peer, "suspects a peer to have failed")
+        }
+        CausalEvent::Trust { peer } => tracing::info!(id = %peer, "trusts a peer again"),
+        CausalEvent::BeginStateSync { donor } => {
+            tracing::info!(id = %donor, "takes over the causal keys that it lacks");
+        }
+        CausalEvent::EndStateSync { donor, keys } => {
+            tracing::info!(id = %donor, keys, "has taken over the causal keys that it lacked");
+        }
+        CausalEvent::AbandonStateSync { donor, reason } => {
+            tracing::warn!(id = %donor, reason, "did not get the causal keys that it lacks");
+        }
+        CausalEvent::GiveState { to } => tracing::info!(id = %to, "gives its causal keys"),
+        CausalEvent::StatesDiffer { peer } => {
+            tracing::error!(
+                id = %peer,
+                "a peer has seen the same writes, and holds other keys: one of the two has lost \
+                 some; what either has is kept"
+            );
+        }
+        CausalEvent::TakeCausalSnapshot { position } => {
+            tracing::info!(position, "writes a snapshot of the causal keys");
+        }
+        CausalEvent::Originate { .. }
+        | CausalEvent::ApplyWrite { .. }
+        | CausalEvent::Hold { .. } => {
+            tracing::trace!(?event);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What happened, in words: for the last lines before a violation, and for the scripts.
 
+mod causal;
 mod raft;
 
 use std::collections::BTreeMap;
@@ -81,6 +82,7 @@ impl Names {
             Input::SnapshotSent { to, index: None } => {
                 format!("no snapshot has arrived at {}", self.of(*to))
             }
+            Input::Wall(unix_ms) => format!("the wall clock is {unix_ms}"),
             Input::Verified { node, outcome } => {
                 format!("{} answers at its address: {}", self.of(*node), outcome.is_ok())
             }
@@ -92,6 +94,7 @@ impl Names {
         let message = match message {
             Message::Broadcast(message) => message,
             Message::Raft(message) => return self.raft_message(message),
+            Message::Causal(message) => return self.causal_message(message),
         };
         match message {
             message::Message::Write { number, write } => {

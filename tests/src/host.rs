@@ -75,6 +75,9 @@ pub enum StartError {
     Broken(String),
 }
 
+/// What the wall clocks say at the beginning of time.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
 impl StartError {
     fn of(error: StorageError) -> Self {
         if let StorageError::Io { source, .. } = &error
@@ -216,6 +219,9 @@ impl Host {
     ) -> io::Result<(Outbox<Node>, Effects<Node>)> {
         let process = self.process();
         let mut effects = Effects::default();
+        // Every machine's clocks are set to another time, and run at another pace.
+        let unix_ms = EPOCH_MS + u64::try_from(now.0.as_millis()).unwrap_or(0);
+        process.node.step(now, Input::Wall(unix_ms), &mut effects);
         for input in inputs {
             process.node.step(now, input, &mut effects);
         }

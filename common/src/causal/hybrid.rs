@@ -102,6 +102,11 @@ impl HybridClock {
         self.latest
     }
 
+    /// The latest that was given out or seen.
+    pub fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
     /// A write of another node is here: what is written from now on is later. One that is too far
     /// ahead of the own wall clock moves nothing.
     pub fn see(&mut self, now: Time, remote: Timestamp) {

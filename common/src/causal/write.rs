@@ -12,8 +12,9 @@ use crate::kv::value::Value;
 /// writes than a node will ever make, and below 2^53, which JSON readers know exactly.
 pub const LAMPORT_PEER_MAX: u64 = 1 << 52;
 
-/// Versions that a write takes the place of, at most: a key has no more.
-pub const REPLACES_MAX: usize = 4_096;
+/// Versions that a write takes the place of, at most. A client lets a key have a thousand, but many
+/// nodes may do so at once.
+pub const REPLACES_MAX: usize = 65_536;
 
 /// A change of one key. Two that are concurrent commute, so that it does not matter in which order
 /// of all that respects causality a node applies them.
@@ -72,5 +73,25 @@ impl Write {
         let value = self.value.as_ref().map_or(0, |value| value.as_bytes().len());
         let dots = self.past.len() + self.replaces.len();
         size_of::<Self>() + self.key.as_str().len() + value + dots * size_of::<Dot>()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::causal) fn write(dot: Dot) -> Write {
+        Write {
+            dot,
+            past: Vec::new(),
+            lamport: 1,
+            time: Timestamp::of_ms(1),
+            key: Key::try_from("k").expect("a key"),
+            replaces: Vec::new(),
+            value: Some(Value::default()),
+            created: 1,
+            writes: 1,
+            request: None,
+        }
     }
 }

@@ -254,6 +254,36 @@ impl Request {
         Self::Sync { prefix: None, dry_run: false }
     }
 
+    /// In causal mode: what the client has seen, and the node must have.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are about no keys")]
+    pub fn context(&self) -> Option<&Context> {
+        match self {
+            Self::Put { context, .. }
+            | Self::Get { context, .. }
+            | Self::Delete { context, .. }
+            | Self::Incr { context, .. }
+            | Self::Add { context, .. }
+            | Self::Remove { context, .. }
+            | Self::Conflicts { context, .. }
+            | Self::Resolve { context, .. } => context.as_ref(),
+            Self::List(range) => range.context.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// In causal mode: who must have a write before it is answered.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others take none")]
+    pub fn acks(&self) -> Acks {
+        match self {
+            Self::Put { acks, .. }
+            | Self::Delete { acks, .. }
+            | Self::Incr { acks, .. }
+            | Self::Add { acks, .. }
+            | Self::Remove { acks, .. } => *acks,
+            _ => Acks::default(),
+        }
+    }
+
     /// Whether it may change keys.
     pub fn is_write(&self) -> bool {
         match self {

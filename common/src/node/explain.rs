@@ -1,9 +1,10 @@
 //! Why reads and writes work, or don't: what an operator would look at, in that order.
 
+use crate::causal::Causal;
 use crate::control::cluster::{Explain, Fact};
 use crate::control::failure::Failure;
 use crate::control::request::Purpose;
-use crate::control::status::{PeerState, PeerStatus, Status};
+use crate::control::status::{PeerState, PeerStatus, Status, Suspicion};
 use crate::kv::key::Key;
 use crate::modes::Mode;
 use crate::node::Node;
@@ -36,11 +37,7 @@ impl Node {
                 let next = (!check.ok).then(|| "distdbctl wait synced".to_owned());
                 Explain { ok: check.ok, verdict: format!("{subject} {verb}"), facts, next }
             }
-            (Ok(Mode::Causal), _) => {
-                let facts = vec![fact("node", &self.causal_not_there().message, false)];
-                let verdict = format!("{subject} don't work");
-                Explain { ok: false, verdict, facts, next: None }
-            }
+            (Ok(Mode::Causal), _) => self.explain_causal(&status, &subject),
             (Err(failure), _) => Explain {
                 ok: false,
                 verdict: format!("{subject} don't work"),
@@ -50,6 +47,38 @@ impl Node {
         };
         Ok(crate::control::reply::Reply::Explain(Box::new(explained)))
     }
+}
+
+impl Node {
+    fn explain_causal(&self, status: &Status, subject: &str) -> Explain {
+        let ready = self.causal().and_then(Causal::check_ready);
+        let ok = ready.is_ok() && !status.disk_full;
+        let is = ready.as_ref().map_or_else(|failure| failure.message.as_str(), |()| "serves");
+        let mode = "causal: this node alone decides, and tells all others";
+        let mut facts = vec![fact("mode", mode, true), fact("node", is, ready.is_ok())];
+        facts.extend(status.peers.iter().map(about_causal_peer));
+        let disk = if status.disk_full { "full: this node takes no writes" } else { "has room" };
+        facts.push(fact("disk", disk, !status.disk_full));
+        let verb = if ok { "work" } else { "don't work" };
+        let next = (!ok).then(|| "distdbctl wait synced".to_owned());
+        Explain { ok, verdict: format!("{subject} {verb}"), facts, next }
+    }
+}
+
+fn about_causal_peer(peer: &PeerStatus) -> Fact {
+    let Fact { what, mut is, mut ok } = about_peer(peer);
+    if let Some(Suspicion { level, suspected: true, .. }) = peer.suspicion {
+        is = format!("{is}; suspected to have failed (phi {level:.1})");
+        ok = false;
+    }
+    if peer.suspicion.as_ref().is_some_and(|suspicion| suspicion.hears_us == Some(false)) {
+        is = format!("{is}; this node hears it, and it does not hear this node");
+        ok = false;
+    }
+    if let Some(unacked @ 1..) = peer.unacked {
+        is = format!("{is}; has yet to acknowledge {unacked} writes");
+    }
+    Fact { what, is, ok }
 }
 
 fn explain_raft(raft: &Raft, status: &Status, subject: &str, purpose: Option<Purpose>) -> Explain {

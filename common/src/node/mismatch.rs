@@ -1,5 +1,6 @@
 //! What the mode of a key can't do, and what is said of it.
 
+use crate::causal::Causal;
 use crate::control::acks::Acks;
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::request::Selection;
@@ -86,6 +87,20 @@ impl Node {
         Err(Failure::new(ErrorCode::ModeMismatch, message).with_hint(TO_CAUSAL))
     }
 
+    /// Which of the two modes that sync is asked to: by hand, and not by prefix, broadcast mode where
+    /// keys may have it.
+    pub(super) fn mode_to_sync(
+        &self,
+        prefix: Option<&str>,
+        dry_run: bool,
+    ) -> Result<Mode, Failure> {
+        let is_whole = prefix.is_none() && !dry_run;
+        if is_whole && (self.has_broadcast_keys() || !self.has_causal_keys()) {
+            return Ok(Mode::Broadcast);
+        }
+        self.mode_to_merge_all("sync of a prefix", prefix.unwrap_or_default())
+    }
+
     /// Several operations at once take a consensus; where there is one, they are not known yet.
     pub(super) fn refuse_txn(&self, keys: &[Key]) -> Failure {
         for key in keys {
@@ -98,10 +113,17 @@ impl Node {
         Failure::new(ErrorCode::UnknownOp, "transactions are not known yet")
     }
 
-    /// Causal mode does not run here.
-    pub(super) fn causal_not_there(&self) -> Failure {
-        let message = format!("{} does not serve keys in causal mode", self.config.name);
-        Failure::new(ErrorCode::NotReady, message)
+    /// This node's part in Lab 2.
+    pub(super) fn causal(&self) -> Result<&Causal, Failure> {
+        self.causal.as_ref().ok_or_else(|| {
+            let message = format!("{} does not serve keys in causal mode", self.config.name);
+            Failure::new(ErrorCode::NotReady, message)
+        })
+    }
+
+    /// Refuses as long as there may be keys in causal mode, and this node does not serve them.
+    pub(super) fn check_causal(&self) -> Result<(), Failure> {
+        if self.has_causal_keys() { self.causal()?.check_ready() } else { Ok(()) }
     }
 }
 

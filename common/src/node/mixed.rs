@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::control::failure::Failure;
 use crate::control::reply::{Header, Item, List, Reply, Served};
 use crate::control::request::Range;
 use crate::kv::key::Key;
 use crate::modes::Mode;
 use crate::node::Node;
 use crate::protocol::{Answer, Effects, RequestId};
-use crate::raft::Raft;
 
 /// The lists that Raft answers in part.
 #[derive(Debug, Default)]
@@ -32,24 +32,33 @@ impl Node {
         if self.mixed.asked.is_empty() {
             return;
         }
-        let Some(raft) = &self.raft else { return };
-        let (asked, broadcast) = (&mut self.mixed.asked, &self.broadcast);
+        let mut open = std::mem::take(&mut self.mixed.asked);
         effects.amend_answers(|request, answer| {
-            let Some(range) = asked.remove(&request) else { return };
+            let Some(range) = open.remove(&request) else { return };
             let Answer::Reply(header, outcome) = answer else { return };
             let Ok(Reply::List(replicated)) = outcome else { return };
-            *outcome = broadcast.list_where(&range, |key| is_broadcast(raft, key)).map(|own| {
-                let replicated = std::mem::replace(replicated, own.clone());
-                Reply::List(merge(&range, replicated, own))
-            });
-            // What is served is no better than the weaker part.
+            *outcome = self.add_own(&range, replicated.clone()).map(Reply::List);
+            // What is served is no better than the weakest part.
             *header = Header { mode: None, served: Some(Served::Local), ..header.clone() };
         });
+        self.mixed.asked = open;
     }
-}
 
-fn is_broadcast(raft: &Raft, key: &Key) -> bool {
-    raft.mode_of(key.as_str()) == Mode::Broadcast
+    /// The keys of Raft, with this node's own of the other modes.
+    fn add_own(&self, range: &Range, replicated: List) -> Result<List, Failure> {
+        let mut list = replicated;
+        let is_of = |mode| move |key: &Key| self.mode_of(key.as_str()) == Ok(mode);
+        if self.has_broadcast_keys() {
+            let own = self.broadcast.list_where(range, is_of(Mode::Broadcast))?;
+            list = merge(range, list, own);
+        }
+        if self.has_causal_keys() {
+            let causal = self.causal()?;
+            causal.check_ready()?;
+            list = merge(range, list, causal.list_where(range, is_of(Mode::Causal)));
+        }
+        Ok(list)
+    }
 }
 
 /// Both pages begin where the range does, and have no key in common. Beyond the end of either, the

@@ -12,6 +12,7 @@
 mod explain;
 mod mismatch;
 mod mixed;
+mod nested;
 mod report;
 mod routing;
 mod wait;
@@ -22,20 +23,19 @@ use serde::{Deserialize, Serialize};
 use crate::broadcast::members::Member;
 use crate::broadcast::store::Store;
 use crate::broadcast::{self, Broadcast};
-use crate::causal;
+use crate::causal::{self, Causal};
 use crate::config::Config;
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::reply::Header;
 use crate::identity::{ClusterId, NodeId};
-use crate::kv::watch::{Change, Watches};
+use crate::kv::watch::Watches;
 use crate::modes::Mode;
 use crate::node::mixed::Mixed;
 use crate::node::wait::Waits;
 use crate::peer;
 use crate::protocol::{Answer, Effects, Input, Protocol};
-use crate::raft::log::Term;
 use crate::raft::snapshot::Snapshot;
-use crate::raft::{self, Raft, RecoverError};
+use crate::raft::{self, Raft};
 use crate::time::Time;
 
 /// What nodes say to each other: that of one of the protocols. A variant is only ever added at
@@ -46,6 +46,8 @@ pub enum Message {
     Broadcast(broadcast::message::Message),
     /// Lab 3.
     Raft(raft::message::Message),
+    /// Lab 2.
+    Causal(causal::message::Message),
 }
 
 /// What a node must find again after a restart.
@@ -85,6 +87,17 @@ pub struct Found {
     pub causal_records: Vec<causal::record::Record>,
 }
 
+/// What a node can't go on from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecoverError {
+    /// Of Lab 3.
+    #[error(transparent)]
+    Raft(#[from] raft::RecoverError),
+    /// Of Lab 2.
+    #[error(transparent)]
+    Causal(#[from] causal::RecoverError),
+}
+
 /// A node: the protocols side by side, and the clients that wait for something.
 #[derive(Debug)]
 pub struct Node {
@@ -93,6 +106,8 @@ pub struct Node {
     broadcast: Broadcast,
     /// None in a cluster that was founded in broadcast mode, or before the node has joined one.
     raft: Option<Raft>,
+    /// Where there is Raft, which tells who the members are and what the modes.
+    causal: Option<Causal>,
     watches: Watches,
     waits: Waits,
     mixed: Mixed,
@@ -109,35 +124,46 @@ impl Protocol for Node {
             Input::Tick => {
                 self.step_broadcast(now, Input::Tick, effects);
                 self.step_raft(now, Input::Tick, effects);
+                self.step_causal(now, Input::Tick, effects);
                 self.tell_progress(now, effects);
             }
             Input::Abandoned(request) => {
                 self.watches.forget(request);
                 self.waits.forget(request);
                 self.step_raft(now, Input::Abandoned(request), effects);
+                self.step_causal(now, Input::Abandoned(request), effects);
             }
             Input::Closed { connection } => {
                 self.watches.forget_connection(connection);
                 self.waits.forget_connection(connection);
                 self.mixed.forget_connection(connection);
                 self.step_raft(now, Input::Closed { connection }, effects);
+                self.step_causal(now, Input::Closed { connection }, effects);
             }
             Input::Stop => self.on_stop(now, effects),
             Input::Start => {
                 self.step_broadcast(now, Input::Start, effects);
                 self.step_raft(now, Input::Start, effects);
+                self.step_causal(now, Input::Start, effects);
             }
             Input::PeerUp(hello) => self.on_peer_up(now, hello, effects),
             Input::PeerDown(peer) => {
                 self.step_broadcast(now, Input::PeerDown(peer), effects);
                 self.step_raft(now, Input::PeerDown(peer), effects);
+                self.step_causal(now, Input::PeerDown(peer), effects);
             }
-            Input::DiskFull(is_full) => self.step_raft(now, Input::DiskFull(is_full), effects),
+            Input::DiskFull(is_full) => {
+                self.step_raft(now, Input::DiskFull(is_full), effects);
+                self.step_causal(now, Input::DiskFull(is_full), effects);
+            }
+            Input::Wall(unix_ms) => self.step_causal(now, Input::Wall(unix_ms), effects),
             Input::SnapshotWritten(index) => {
                 self.step_raft(now, Input::SnapshotWritten(index), effects);
             }
             // Nothing takes such a snapshot.
-            Input::CausalWritten(_) => {}
+            Input::CausalWritten(position) => {
+                self.step_causal(now, Input::CausalWritten(position), effects);
+            }
             Input::SnapshotReceived(snapshot) => {
                 self.step_raft(now, Input::SnapshotReceived(snapshot), effects);
             }
@@ -156,13 +182,16 @@ impl Protocol for Node {
         // Who the node is comes before its log.
         self.with_broadcast(effects, |broadcast, inner| broadcast.flush(now, inner));
         self.with_raft(effects, |raft, inner| raft.flush(now, inner));
+        self.tell_members();
+        self.with_causal(effects, |causal, inner| causal.flush(now, inner));
         self.answer_waits(now, effects);
     }
 
     fn deadline(&self) -> Option<Time> {
         let raft = self.raft.as_ref().and_then(Raft::deadline);
+        let causal = self.causal.as_ref().and_then(Causal::deadline);
         let own = [self.watches.deadline(), self.waits.deadline()];
-        own.into_iter().chain([raft, self.broadcast.deadline()]).flatten().min()
+        own.into_iter().chain([raft, causal, self.broadcast.deadline()]).flatten().min()
     }
 }
 
@@ -173,20 +202,20 @@ impl Node {
     ///
     /// What was found does not belong together.
     pub fn recover(config: Config, found: Found) -> Result<Self, RecoverError> {
-        let Found { identity, snapshot, records, .. } = found;
+        let Found { identity, snapshot, records, causal_snapshot, causal_records } = found;
         let (mode, founder) =
             identity.as_ref().map_or((config.mode, false), |i| (i.mode, i.founder));
         let config = Config { mode, ..config };
-        let raft = match (&identity, mode) {
-            (Some(_), Mode::Raft | Mode::Causal) => {
-                Some(Raft::recover(config.clone(), founder, snapshot, records)?)
-            }
-            (Some(_), Mode::Broadcast) | (None, _) => None,
-        };
+        let (mut raft, mut causal) = (None, None);
+        if identity.is_some() && mode.has_log() {
+            raft = Some(Raft::recover(config.clone(), founder, snapshot, records)?);
+            let found = (causal_snapshot, causal_records);
+            causal = Some(Causal::recover(config.clone(), founder, found.0, found.1)?);
+        }
         let broadcast =
             Broadcast::recover(config.clone(), identity.map(|identity| identity.broadcast));
         let (watches, waits, mixed) = Default::default();
-        Ok(Self { config, founder, broadcast, raft, watches, waits, mixed })
+        Ok(Self { config, founder, broadcast, raft, causal, watches, waits, mixed })
     }
 
     /// What this node says of itself to a peer.
@@ -245,107 +274,14 @@ impl Node {
         if joins && self.config.mode.has_log() && self.cluster().is_some() {
             let raft = Raft::recover(self.config.clone(), false, None, Vec::new());
             self.raft = Some(raft.expect("nothing was found that could contradict itself"));
+            let causal = Causal::recover(self.config.clone(), false, None, Vec::new());
+            self.causal = Some(causal.expect("nothing was found that could contradict itself"));
             self.step_raft(now, Input::Start, effects);
+            self.step_causal(now, Input::Start, effects);
         }
         if self.is_connected(peer) {
-            self.step_raft(now, Input::PeerUp(hello), effects);
-        }
-    }
-
-    fn on_message(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        message: Message,
-        effects: &mut Effects<Self>,
-    ) {
-        if !self.is_connected(from) {
-            return; // It crossed our own disconnect.
-        }
-        match message {
-            Message::Broadcast(message) => {
-                self.step_broadcast(now, Input::Message { from, message }, effects);
-                if !self.is_connected(from) {
-                    self.step_raft(now, Input::PeerDown(from), effects);
-                }
-            }
-            Message::Raft(message)
-                if message.is_plausible() && message.is_believable(self.raft_term()) =>
-            {
-                self.step_raft(now, Input::Message { from, message }, effects);
-            }
-            Message::Raft(_) => {
-                effects.disconnect(from);
-                self.step_broadcast(now, Input::PeerDown(from), effects);
-                self.step_raft(now, Input::PeerDown(from), effects);
-            }
-        }
-    }
-
-    fn raft_term(&self) -> Term {
-        self.raft.as_ref().map_or(Term(0), |raft| Term(raft.term()))
-    }
-
-    fn step_broadcast(
-        &mut self,
-        now: Time,
-        input: Input<broadcast::message::Message>,
-        effects: &mut Effects<Self>,
-    ) {
-        self.with_broadcast(effects, |broadcast, inner| broadcast.step(now, input, inner));
-        // Of whom broadcast hears no more, Raft hears no more.
-        let gone = self.raft.as_ref().map_or(Vec::new(), |raft| {
-            raft.peers().filter(|peer| !self.broadcast.is_connected(*peer)).collect()
-        });
-        for peer in gone {
-            self.step_raft(now, Input::PeerDown(peer), effects);
-        }
-    }
-
-    fn with_broadcast(
-        &mut self,
-        effects: &mut Effects<Self>,
-        step: impl FnOnce(&mut Broadcast, &mut Effects<Broadcast>),
-    ) {
-        let (mode, founder) = (self.config.mode, self.founder);
-        let record = |broadcast| Record::Identity(Box::new(Identity { broadcast, mode, founder }));
-        let changes =
-            effects.nested(Message::Broadcast, record, |inner| step(&mut self.broadcast, inner));
-        self.publish(&changes, effects);
-    }
-
-    fn step_raft(
-        &mut self,
-        now: Time,
-        input: Input<raft::message::Message>,
-        effects: &mut Effects<Self>,
-    ) {
-        self.with_raft(effects, |raft, inner| raft.step(now, input, inner));
-    }
-
-    fn with_raft(
-        &mut self,
-        effects: &mut Effects<Self>,
-        step: impl FnOnce(&mut Raft, &mut Effects<Raft>),
-    ) {
-        let Some(raft) = &mut self.raft else { return };
-        raft.set_watched(!self.watches.is_empty());
-        let changes = effects.nested(Message::Raft, Record::Raft, |inner| step(raft, inner));
-        let has_jumped = raft.take_jump();
-        let removed = raft.take_removed();
-        self.publish(&changes, effects);
-        self.complete_lists(effects);
-        if has_jumped {
-            self.end_passed_over(effects);
-        }
-        if let Some(removed) = removed {
-            self.broadcast.retire(&removed);
-        }
-    }
-
-    fn publish(&self, changes: &[Change], effects: &mut Effects<Self>) {
-        for of_one_revision in changes.chunk_by(|one, next| one.revision == next.revision) {
-            self.watches.publish(of_one_revision, |to, answer| effects.answer(to, answer));
+            self.step_raft(now, Input::PeerUp(hello.clone()), effects);
+            self.step_causal(now, Input::PeerUp(hello), effects);
         }
     }
 
@@ -363,6 +299,7 @@ impl Node {
             effects.answer(request, Answer::Reply(self.header(), Err(failure.clone())));
         }
         self.step_raft(now, Input::Stop, effects);
+        self.step_causal(now, Input::Stop, effects);
         self.step_broadcast(now, Input::Stop, effects);
     }
 }

@@ -1,5 +1,6 @@
 //! What the node tells of itself and its cluster.
 
+use crate::causal::Causal;
 use crate::control::reply::Reply;
 use crate::control::status::{Check, Hello, Limits, Members, PeerState, Status};
 use crate::control::{self, line};
@@ -43,12 +44,22 @@ impl Node {
         let Some(raft) = &self.raft else { return status };
         raft.report(now, &mut status);
         // That of broadcast mode is zero as long as it has no keys.
-        let hash = raft.state_hash() ^ self.broadcast.store().hash();
+        let causal_hash = self.causal.as_ref().map_or(0, |causal| causal.store().hash());
+        let hash = raft.state_hash() ^ self.broadcast.store().hash() ^ causal_hash;
         status.state_hash = format!("{hash:016x}");
         for peer in &mut status.peers {
             if let Some(node) = raft.configuration().named(&peer.name) {
                 peer.state = self.peer_state(raft, node);
+                if let Some(causal) = &self.causal {
+                    peer.suspicion = causal.suspicion_of(now, node);
+                    peer.unacked = Some(causal.unacked_of(node));
+                }
             }
+        }
+        if let Some(causal) = &self.causal {
+            status.keys += causal.store().keys();
+            status.stored_bytes += causal.store().bytes();
+            status.causal = Some(causal.status());
         }
         let Check { ok, reason } = self.readiness();
         (status.ready, status.reason) = (ok, reason);
@@ -86,6 +97,9 @@ impl Node {
         if self.has_broadcast_keys() && !broadcast.ok {
             return broadcast;
         }
+        if let Err(failure) = self.check_causal() {
+            return Check { ok: false, reason: failure.message };
+        }
         match raft.readiness() {
             Ok(reason) => {
                 let (up, all) = self.members_up();
@@ -102,6 +116,11 @@ impl Node {
         let is_full = self.raft.as_ref().is_some_and(Raft::is_disk_full);
         if is_full {
             return Check { ok: false, reason: format!("the disk is full; {reason}") };
+        }
+        let differing = self.causal.as_ref().and_then(Causal::differing_peer);
+        if let Some(peer) = differing {
+            let reason = format!("{peer} holds other causal keys than this node; {reason}");
+            return Check { ok: false, reason };
         }
         Check { ok: ok && up == all, reason }
     }

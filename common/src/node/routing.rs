@@ -4,7 +4,7 @@ use crate::control::failure::{ErrorCode, Failure};
 use crate::control::reply::Reply;
 use crate::control::request::{Call, Request};
 use crate::kv::watch::Watch;
-use crate::modes::Mode;
+use crate::modes::{Mode, Rule};
 use crate::node::Node;
 use crate::protocol::{Answer, Effects, Input, RequestId};
 use crate::raft::{self, Raft};
@@ -40,11 +40,10 @@ impl Node {
                 }
                 mode => mode,
             },
-            Request::Sync { prefix: None, dry_run: false } => Ok(Mode::Broadcast),
-            Request::Sync { prefix, .. } => {
-                self.mode_to_merge_all("sync of a prefix", prefix.as_deref().unwrap_or_default())
+            Request::Sync { prefix, dry_run } => self.mode_to_sync(prefix.as_deref(), *dry_run),
+            Request::ModeSet { prefix, rule, .. } => {
+                self.check_mode_set(prefix, *rule).map(|()| Mode::Raft)
             }
-            Request::ModeSet { prefix, .. } => self.check_mode_set(prefix).map(|()| Mode::Raft),
             Request::Member { .. } | Request::TransferLeader { .. } | Request::Modes => {
                 self.check_raft().map(|()| Mode::Raft)
             }
@@ -69,10 +68,7 @@ impl Node {
         match target {
             Ok(Mode::Broadcast) => self.step_broadcast(now, Input::Request { id, call }, effects),
             Ok(Mode::Raft) => self.step_raft(now, Input::Request { id, call }, effects),
-            Ok(Mode::Causal) => {
-                let failure = self.causal_not_there();
-                effects.answer(id, Answer::Reply(self.header(), Err(failure)));
-            }
+            Ok(Mode::Causal) => self.step_causal(now, Input::Request { id, call }, effects),
             Err(failure) => effects.answer(id, Answer::Reply(self.header(), Err(failure))),
         }
     }
@@ -132,18 +128,20 @@ impl Node {
 
     /// Keys in broadcast mode are on each node; those of this one must not be hidden by a row of
     /// the table. Raft sees to its own.
-    fn check_mode_set(&self, prefix: &str) -> Result<(), Failure> {
+    fn check_mode_set(&self, prefix: &str, rule: Rule) -> Result<(), Failure> {
         self.check_raft()?;
+        let before = self.raft.as_ref().map(|raft| raft.state().modes.rule_of(prefix));
+        let is_new_view = before.is_some_and(|before| before.may_become(rule));
         if prefix.is_empty() {
             let message = "the empty prefix keeps the mode that the cluster was founded in";
             return Err(Failure::bad_request(message));
         }
-        if self.mode_of(prefix)? == Mode::Broadcast
-            && self.broadcast.store().range(prefix, None).next().is_some()
-        {
-            return Err(raft::has_keys());
-        }
-        Ok(())
+        let has_keys = match self.mode_of(prefix)? {
+            Mode::Broadcast => self.broadcast.store().range(prefix, None).next().is_some(),
+            Mode::Causal => !is_new_view && self.causal()?.has_any(prefix),
+            Mode::Raft => false,
+        };
+        if has_keys { Err(raft::has_keys()) } else { Ok(()) }
     }
 
     /// What the node knows by itself; none if it is answered later.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::causal::Causal;
 use crate::control::Id;
 use crate::control::condition::Condition;
 use crate::control::failure::{ErrorCode, Failure};
@@ -89,7 +90,8 @@ impl Node {
                 (Ok(Mode::Broadcast), _) => {
                     self.broadcast.is_ready() && self.broadcast.store().live(key).is_some()
                 }
-                (Ok(Mode::Raft), None) | (Ok(Mode::Causal) | Err(_), _) => false,
+                (Ok(Mode::Causal), _) => self.causal.as_ref().is_some_and(|causal| causal.has(key)),
+                (Ok(Mode::Raft), None) | (Err(_), _) => false,
             },
             Condition::Revision(n) => match &self.raft {
                 Some(raft) => raft.state().revision >= *n,
@@ -127,12 +129,18 @@ impl Node {
         has_joined
             && self.raft.as_ref().is_none_or(Raft::is_ready)
             && (!self.has_broadcast_keys() || self.broadcast.is_ready())
+            && (!self.has_causal_keys() || self.causal.as_ref().is_some_and(Causal::is_ready))
     }
 
     /// Whether any key could belong to broadcast mode.
     pub(super) fn has_broadcast_keys(&self) -> bool {
         let of_broadcast = |raft: &Raft| raft.state().modes.has(Mode::Broadcast);
         self.raft.as_ref().is_none_or(of_broadcast)
+    }
+
+    /// Whether any key could belong to causal mode.
+    pub(super) fn has_causal_keys(&self) -> bool {
+        self.raft.as_ref().is_some_and(|raft| raft.state().modes.has(Mode::Causal))
     }
 
     /// How many members serve, as far as this node knows, and how many there are. Where Raft runs,

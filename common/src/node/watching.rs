@@ -20,7 +20,7 @@ impl Node {
         from: Option<u64>,
     ) -> Result<Reply, Failure> {
         match (self.mode_watched(&watch.selection)?, &self.raft) {
-            (Mode::Causal, _) => return Err(self.causal_not_there()),
+            (Mode::Causal, _) => self.causal()?.check_ready()?,
             (Mode::Raft, Some(raft)) => raft.check_standing()?,
             (Mode::Raft, None) | (Mode::Broadcast, _) => self.broadcast.check_ready()?,
         }
@@ -48,9 +48,10 @@ impl Node {
 
     /// How far the keys of a watch are.
     fn revision_watched(&self, selection: &Selection) -> u64 {
-        match (self.mode_watched(selection), &self.raft) {
-            (Ok(Mode::Raft), Some(raft)) => raft.state().revision,
-            (Ok(_) | Err(_), _) => self.broadcast.revision(),
+        match (self.mode_watched(selection), &self.raft, &self.causal) {
+            (Ok(Mode::Raft), Some(raft), _) => raft.state().revision,
+            (Ok(Mode::Causal), _, Some(causal)) => causal.revision(),
+            (Ok(_) | Err(_), ..) => self.broadcast.revision(),
         }
     }
 
@@ -64,9 +65,9 @@ impl Node {
     }
 
     /// A snapshot has taken the place of many changes: who follows keys would miss some.
-    pub(super) fn end_passed_over(&mut self, effects: &mut Effects<Self>) {
+    pub(super) fn end_passed_over(&mut self, mode: Mode, effects: &mut Effects<Self>) {
         for (request, selection) in self.watches.selections() {
-            if self.mode_watched(&selection) != Ok(Mode::Broadcast) {
+            if self.mode_watched(&selection) == Ok(mode) {
                 let message = "this node was brought up to date at once; the changes between are \
                                not known here";
                 let failure = Failure::new(ErrorCode::Compacted, message);

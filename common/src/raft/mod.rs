@@ -241,7 +241,7 @@ impl Protocol for Raft {
             Input::Closed { connection } => self.requests.forget_connection(connection),
             Input::DiskFull(is_full) => self.on_disk_full(now, is_full, effects),
             Input::SnapshotWritten(index) => self.on_snapshot_written(Index(index), effects),
-            Input::CausalWritten(_) => {} // Lab 2's.
+            Input::CausalWritten(_) | Input::Wall(_) => {} // Lab 2's.
             Input::SnapshotReceived(snapshot) => {
                 self.on_snapshot_received(now, *snapshot, effects);
             }

@@ -1,0 +1,179 @@
+//! Who waits until how many members have a write.
+
+use std::collections::BTreeMap;
+
+use crate::causal::context::Context;
+use crate::causal::{Causal, Effects, Timer};
+use crate::control::acks::Acks;
+use crate::control::failure::{Applied, ErrorCode, Failure};
+use crate::control::reply::Reply;
+use crate::identity::{NodeId, NodeName};
+use crate::protocol::{Answer, RequestId};
+use crate::time::Time;
+
+/// The clients that wait, by this node's write that they wait for.
+#[derive(Debug, Default)]
+pub(super) struct Awaited {
+    by_write: BTreeMap<(u64, RequestId), Wait>,
+}
+
+/// A client that waits.
+#[derive(Debug)]
+struct Wait {
+    acks: Acks,
+    deadline: Time,
+    /// What it is told once there are enough.
+    reply: Reply,
+    /// What it has seen then; all that this node has, where it did not say what it had seen before.
+    seen: Option<Context>,
+}
+
+impl Awaited {
+    /// Whether anybody waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.by_write.is_empty()
+    }
+
+    pub(super) fn forget(&mut self, request: RequestId) {
+        self.by_write.retain(|(_, waiting), _| *waiting != request);
+    }
+
+    pub(super) fn forget_connection(&mut self, connection: u64) {
+        self.by_write.retain(|(_, request), _| request.connection != connection);
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.by_write.values().map(|wait| wait.deadline).min()
+    }
+}
+
+impl Causal {
+    /// Answers a request whose last write is the newest of this node, at once or once enough
+    /// members have it.
+    pub(super) fn answer_when_acknowledged(
+        &mut self,
+        request: RequestId,
+        (acks, deadline): (Acks, Time),
+        reply: Reply,
+        seen: Option<Context>,
+        effects: &mut Effects,
+    ) {
+        let counter = self.clock.get(self.config.node);
+        let wait = Wait { acks, deadline, reply, seen };
+        if self.needed(acks) <= 1 {
+            self.answer_awaited(request, counter, wait, effects);
+            return;
+        }
+        self.acks.by_write.insert((counter, request), wait);
+        self.timers.set_first(Timer::Deadline, deadline);
+    }
+
+    /// More than there are members will never have it.
+    pub(super) fn check_acks(&self, acks: Acks) -> Result<(), Failure> {
+        let members = self.members.len();
+        match acks {
+            Acks::Nodes(n) if n as usize > members => Err(Failure::bad_request(format!(
+                "member `acks` is {n}, and there are {members} members"
+            ))),
+            Acks::Nodes(_) | Acks::Majority | Acks::All => Ok(()),
+        }
+    }
+
+    fn needed(&self, acks: Acks) -> usize {
+        match acks {
+            Acks::Nodes(n) => n as usize,
+            Acks::Majority => self.members.len() / 2 + 1,
+            Acks::All => self.members.len(),
+        }
+    }
+
+    /// The members that have this node's write of that number, itself included: each counts once,
+    /// and who is no member does not (L16).
+    fn holders(&self, counter: u64) -> impl Iterator<Item = NodeId> + '_ {
+        let own = self.config.node;
+        let has = move |id: &NodeId| {
+            *id == own || self.known.get(id).is_some_and(|known| known.get(own) >= counter)
+        };
+        self.members.keys().copied().filter(has)
+    }
+
+    fn names(&self, counter: u64) -> Vec<NodeName> {
+        let mut names: Vec<_> = self.holders(counter).map(|id| self.members[&id].clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// A member has more than before: answers those who have waited for that.
+    pub(super) fn answer_acknowledged(&mut self, effects: &mut Effects) {
+        let own = self.config.node;
+        let most = self.known.values().map(|known| known.get(own)).max().unwrap_or(0);
+        let waiting = self.acks.by_write.range(..(most + 1, RequestId::FIRST));
+        let is_enough =
+            |counter: u64, wait: &Wait| self.holders(counter).count() >= self.needed(wait.acks);
+        let done = waiting.filter(|((counter, _), wait)| is_enough(*counter, wait));
+        let done: Vec<_> = done.map(|(place, _)| *place).collect();
+        for place in done {
+            let wait = self.acks.by_write.remove(&place).expect("it was just seen");
+            self.answer_awaited(place.1, place.0, wait, effects);
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no other is an answer to a write")]
+    fn answer_awaited(
+        &mut self,
+        request: RequestId,
+        counter: u64,
+        wait: Wait,
+        effects: &mut Effects,
+    ) {
+        let names = self.names(counter);
+        let seen = wait.seen.map(|seen| seen.to_string());
+        let context = Some(seen.unwrap_or_else(|| self.context()));
+        let mut reply = wait.reply;
+        match &mut reply {
+            Reply::Put(put) => (put.acks, put.context) = (Some(names), context),
+            Reply::Delete(delete) => (delete.acks, delete.context) = (Some(names), context),
+            Reply::Count(count) => (count.acks, count.context) = (Some(names), context),
+            _ => unreachable!("these are the answers to writes"),
+        }
+        effects.answer(request, Answer::Reply(self.header(None), Ok(reply)));
+    }
+
+    /// Tells those who have waited too long how far their write has come. It is still on its way.
+    pub(super) fn end_late_acks(&mut self, now: Time, effects: &mut Effects) {
+        let late = self.acks.by_write.iter().filter(|(_, wait)| wait.deadline <= now);
+        let late: Vec<_> = late.map(|(place, _)| *place).collect();
+        for place in late {
+            let wait = self.acks.by_write.remove(&place).expect("it was just seen");
+            let names = self.names(place.0);
+            let message = format!(
+                "{} of {} members have acknowledged; the write is durable here, and goes on to the \
+                 others",
+                names.len(),
+                self.needed(wait.acks).max(1)
+            );
+            let failure = Failure {
+                applied: Some(Applied::Yes),
+                acks: Some(names),
+                ..Failure::new(ErrorCode::Timeout, message)
+            };
+            effects.answer(place.1, Answer::Reply(self.header(None), Err(failure)));
+        }
+    }
+
+    /// The node ends.
+    pub(super) fn end_all_acks(&mut self, effects: &mut Effects) {
+        let all = std::mem::take(&mut self.acks.by_write);
+        for ((counter, request), _) in all {
+            let failure = Failure {
+                applied: Some(Applied::Yes),
+                acks: Some(self.names(counter)),
+                ..Failure::new(
+                    ErrorCode::ShuttingDown,
+                    "the node is about to end; the write is durable here, and goes on to the others",
+                )
+            };
+            effects.answer(request, Answer::Reply(self.header(None), Err(failure)));
+        }
+    }
+}

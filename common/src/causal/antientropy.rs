@@ -1,0 +1,324 @@
+//! State transfer: a node takes over what another has and it lacks, and nothing else (anti-entropy
+//! by hash trees: DeCandia et al. 2007, §4.7).
+//!
+//! ```text
+//!  puller                       donor
+//!    │── SyncAsk ────────────────▶│ pins its state
+//!    │◀── SyncTree (clock, hashes)│
+//!    │── SyncBranches ───────────▶│   where the hashes differ from those of what is staged
+//!    │◀── SyncLeaves ─────────────│
+//!    │── SyncFetch (buckets) ────▶│
+//!    │◀── SyncChunk ──────────────│   until done
+//!    │  what was staged is the state; the clocks are merged
+//! ```
+//!
+//! The donor's state is one that has been, whole: with its clock it is closed under causality. What
+//! the two states make together is staged beside the live one, and takes its place in one step. So
+//! nobody sees a write without its past. All that is compared and joined is of the moment when the
+//! staged state was begun; what is written meanwhile, and the donor has not seen, is applied to it
+//! at the very end. Spec: CompareLive, JoinByLiveClock and MeanwhileAtOnce are the bugs.
+
+use std::sync::Arc;
+
+use crate::causal::clock::VectorClock;
+use crate::causal::message::{Message, SyncChunk};
+use crate::causal::record::Step;
+use crate::causal::staging::Staged;
+use crate::causal::store::Store;
+use crate::causal::tree::BucketSet;
+use crate::causal::version::Version;
+use crate::causal::write::Write;
+use crate::causal::{Causal, Effects};
+use crate::control::failure::{ErrorCode, Failure};
+use crate::control::reply::{Reply, Synced};
+use crate::identity::NodeId;
+use crate::kv::key::Key;
+use crate::observe::CausalEvent;
+use crate::protocol::{Answer, RequestId};
+use crate::time::Time;
+
+/// Writes that a puller remembers for the time when the donor's state is here.
+const MEANWHILE_MAX: usize = 65_536;
+
+/// Differing keys that are named by a dry run; the others are counted.
+const DIFFERING_MAX: usize = 1_000;
+
+/// The state of a donor on its way here.
+#[derive(Debug)]
+pub(super) struct Pull {
+    donor: NodeId,
+    session: u64,
+    /// When the donor was last heard of.
+    heard: Time,
+    /// What is staged; none before the donor has answered.
+    staged: Option<Box<Staged>>,
+    /// Who has asked for it by hand, and whether nothing is to be changed.
+    by_hand: Option<ByHand>,
+}
+
+#[derive(Debug)]
+struct ByHand {
+    request: RequestId,
+    prefix: String,
+    dry_run: bool,
+    changed: u64,
+    /// The first of them.
+    differing: Vec<Key>,
+}
+
+impl Causal {
+    /// Takes over what `donor` has, unless a transfer is under way.
+    pub(super) fn begin_sync(&mut self, now: Time, donor: NodeId, effects: &mut Effects) {
+        if self.pull.is_none() && self.peers.contains_key(&donor) {
+            self.ask_state(now, donor, None, effects);
+        }
+    }
+
+    /// The same by hand: of the connected member that this node lacks most of, or that answers.
+    pub(super) fn begin_repair(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        prefix: Option<String>,
+        dry_run: bool,
+        effects: &mut Effects,
+    ) {
+        let ahead = |id: &NodeId| {
+            let known = self.known.get(id);
+            known.map_or(0, |known| known.iter().filter(|dot| !self.clock.contains(*dot)).count())
+        };
+        let ready = self.peers.iter().filter(|(_, peer)| peer.ready).map(|(id, _)| *id);
+        let outcome = match (self.pull.is_some(), ready.max_by_key(ahead)) {
+            (true, _) => Err(Failure::new(ErrorCode::Busy, "a transfer of states is under way")),
+            (false, None) => {
+                Err(Failure::new(ErrorCode::NotReady, "no connected peer can give its state"))
+            }
+            (false, Some(donor)) => {
+                let prefix = prefix.unwrap_or_default();
+                let (changed, differing) = (0, Vec::new());
+                let by_hand = ByHand { request, prefix, dry_run, changed, differing };
+                self.ask_state(now, donor, Some(by_hand), effects);
+                return;
+            }
+        };
+        effects.answer(request, Answer::Reply(self.header(None), outcome));
+    }
+
+    fn ask_state(
+        &mut self,
+        now: Time,
+        donor: NodeId,
+        by_hand: Option<ByHand>,
+        effects: &mut Effects,
+    ) {
+        self.sessions_begun += 1;
+        let session = self.sessions_begun;
+        self.pull = Some(Pull { donor, session, heard: now, staged: None, by_hand });
+        effects.observe(CausalEvent::BeginStateSync { donor });
+        effects.send(donor, Message::SyncAsk { session });
+    }
+
+    /// The donor tells what its state is: the joint one is begun.
+    pub(super) fn on_sync_tree(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        session: u64,
+        (theirs, lamport): (VectorClock, u64),
+        tops: &[u64],
+        effects: &mut Effects,
+    ) {
+        let Some(pull) = self.pull_of(now, from, session) else { return };
+        if pull.staged.is_some() {
+            return;
+        }
+        let is_dry = pull.by_hand.as_ref().is_some_and(|by_hand| by_hand.dry_run);
+        let staged = Staged {
+            ours: self.clock.clone(),
+            theirs: theirs.clone(),
+            lamport,
+            buckets: BucketSet::default(),
+            store: self.store.clone(),
+            cursor: None,
+            begun: None,
+            meanwhile: Vec::new(),
+            keys: 0,
+        };
+        self.pull.as_mut().expect("it was just seen").staged = Some(Box::new(staged));
+        if !is_dry {
+            self.steps.push(Step::BeginSync { theirs, lamport });
+        }
+        let branches = self.store.tree().differing_tops(tops);
+        if branches.is_empty() {
+            self.end_sync(now, effects);
+        } else {
+            effects.send(from, Message::SyncBranches { session, branches });
+        }
+    }
+
+    /// The donor tells in which parts of the branches the two states may differ.
+    pub(super) fn on_sync_leaves(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        session: u64,
+        leaves: &[(u8, Vec<u64>)],
+        effects: &mut Effects,
+    ) {
+        let Some(pull) = self.pull_of(now, from, session) else { return };
+        let Some(staged) = pull.staged.as_mut().filter(|staged| staged.cursor.is_none()) else {
+            return;
+        };
+        let tree = staged.store.tree();
+        let differing = leaves.iter().flat_map(|(branch, of)| tree.differing_leaves(*branch, of));
+        differing.collect::<Vec<_>>().into_iter().for_each(|bucket| staged.buckets.insert(bucket));
+        let buckets = Some(staged.buckets.clone());
+        effects.send(from, Message::SyncFetch { session, buckets, after: None, skip: 0 });
+    }
+
+    /// The transfer that is under way, if that is the one.
+    fn pull_of(&mut self, now: Time, from: NodeId, session: u64) -> Option<&mut Pull> {
+        let pull = self.pull.as_mut()?;
+        let is_it = pull.donor == from && pull.session == session;
+        is_it.then(|| {
+            pull.heard = now;
+            pull
+        })
+    }
+
+    /// Joins the next part of the donor's state with what is staged.
+    pub(super) fn on_sync_chunk(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        chunk: SyncChunk,
+        effects: &mut Effects,
+    ) {
+        let (session, begun, done) = (chunk.session, chunk.begun, chunk.done);
+        let Some(pull) = self.pull_of(now, from, session) else { return };
+        let Some(staged) = &mut pull.staged else { return };
+        let Some(changed) = staged.take(chunk) else {
+            self.give_up(effects, "the donor sent what no sound node sends");
+            return;
+        };
+        let after = staged.cursor.clone();
+        if let Some(by_hand) = &mut pull.by_hand {
+            by_hand.count(&changed);
+        }
+        let is_dry = pull.by_hand.as_ref().is_some_and(|by_hand| by_hand.dry_run);
+        if !is_dry && !changed.is_empty() {
+            self.steps.push(Step::Stage(changed));
+        }
+        if done {
+            self.end_sync(now, effects);
+        } else {
+            let skip = begun;
+            effects.send(from, Message::SyncFetch { session, buckets: None, after, skip });
+        }
+    }
+
+    /// What is staged takes the place of the live state. Spec: EndSync.
+    fn end_sync(&mut self, now: Time, effects: &mut Effects) {
+        let pull = self.pull.take().expect("a transfer ends once");
+        let staged = *pull.staged.expect("the donor has answered");
+        let keys = staged.keys;
+        let is_dry = pull.by_hand.as_ref().is_some_and(|by_hand| by_hand.dry_run);
+        if let Some(by_hand) = pull.by_hand {
+            let from = self.members.get(&pull.donor).cloned().into_iter().collect();
+            let differing = is_dry.then_some(by_hand.differing);
+            let outcome = Ok(Reply::Sync(Synced { from, changed: by_hand.changed, differing }));
+            effects.answer(by_hand.request, Answer::Reply(self.header(None), outcome));
+        }
+        if is_dry {
+            return;
+        }
+        self.steps.push(Step::EndSync);
+        self.lamport = self.lamport.max(staged.lamport);
+        self.adopt(staged.store, &staged.theirs, &staged.meanwhile);
+        if !self.ready {
+            self.ready = true;
+            self.steps.push(Step::Ready);
+        }
+        effects.observe(CausalEvent::EndStateSync { donor: pull.donor, keys });
+        self.has_jumped |= keys > 0;
+        self.deliver_waiting(now, effects);
+    }
+
+    /// A state takes this one's place: `store` with `meanwhile` on top has seen all that this has,
+    /// and `theirs`.
+    pub(super) fn adopt(
+        &mut self,
+        mut store: Store,
+        theirs: &VectorClock,
+        meanwhile: &[Arc<Write>],
+    ) {
+        for write in meanwhile {
+            store.apply(write);
+        }
+        self.store = store;
+        let news = theirs.iter().filter(|dot| !self.clock.contains(*dot));
+        for dot in news.collect::<Vec<_>>() {
+            self.clock.advance(dot);
+            self.log.restart(dot);
+        }
+        self.incoming.forget(&self.clock);
+        (self.has_advanced, self.is_pump_due) = (true, true);
+    }
+
+    /// A write was applied to the live state: it will be to the staged one, unless that has it.
+    pub(super) fn note_meanwhile(&mut self, write: &Arc<Write>) {
+        let staged = self.pull.as_mut().and_then(|pull| pull.staged.as_mut());
+        if let Some(staged) = staged.filter(|staged| !staged.theirs.contains(write.dot)) {
+            staged.meanwhile.push(Arc::clone(write));
+        }
+    }
+
+    /// Whether as much was written meanwhile as is remembered: no more is taken.
+    pub(super) fn is_puller_full(&self) -> bool {
+        let staged = self.pull.as_ref().and_then(|pull| pull.staged.as_ref());
+        staged.is_some_and(|staged| staged.meanwhile.len() >= MEANWHILE_MAX)
+    }
+
+    pub(super) fn on_sync_refused(&mut self, from: NodeId, session: u64, effects: &mut Effects) {
+        let pull = self.pull.as_ref();
+        if pull.is_some_and(|pull| pull.donor == from && pull.session == session) {
+            self.give_up(effects, "the donor is not ready to give its state");
+        }
+    }
+
+    /// A donor that is silent, or gone, is not waited for.
+    pub(super) fn look_at_donor(&mut self, now: Time, effects: &mut Effects) {
+        let Some(pull) = &self.pull else { return };
+        let is_gone = !self.peers.contains_key(&pull.donor);
+        if is_gone || now.since(pull.heard) > self.config.election_timeout * 2 {
+            self.give_up(effects, "the donor has gone, or is silent");
+        }
+    }
+
+    /// What was staged is dropped; the next beats begin anew.
+    fn give_up(&mut self, effects: &mut Effects, why: &'static str) {
+        let Some(pull) = self.pull.take() else { return };
+        effects.observe(CausalEvent::AbandonStateSync { donor: pull.donor, reason: why });
+        if let Some(by_hand) = pull.by_hand {
+            let failure = Failure::new(ErrorCode::NotReady, why);
+            effects.answer(by_hand.request, Answer::Reply(self.header(None), Err(failure)));
+        }
+    }
+
+    /// Whose state is taken over.
+    pub(super) fn donor(&self) -> Option<NodeId> {
+        self.pull.as_ref().map(|pull| pull.donor)
+    }
+}
+
+impl ByHand {
+    fn count(&mut self, changed: &[(Key, Vec<Version>)]) {
+        let keys = changed.iter().map(|(key, _)| key);
+        for key in keys.filter(|key| key.as_str().starts_with(&self.prefix)) {
+            self.changed += 1;
+            if self.differing.len() < DIFFERING_MAX {
+                self.differing.push(key.clone());
+            }
+        }
+    }
+}

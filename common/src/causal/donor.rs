@@ -1,0 +1,159 @@
+//! The other side of a state transfer: a node gives what it has.
+
+use crate::causal::message::{Message, SyncChunk};
+use crate::causal::store::Store;
+use crate::causal::tree::{Bucket, BucketSet};
+use crate::causal::version::Version;
+use crate::causal::{Causal, Effects};
+use crate::identity::NodeId;
+use crate::kv::key::Key;
+use crate::observe::CausalEvent;
+use crate::time::Time;
+
+/// Keys and values of a chunk, in bytes; the version that passes it is its last. A frame takes that
+/// and the longest value.
+const CHUNK_BYTES: usize = 384 * 1024;
+
+/// Keys that are looked at for a chunk: more would hold up others.
+const CHUNK_KEYS: usize = 10_000;
+
+/// States that are pinned at once: each costs what has changed since.
+const GIFTS_MAX: usize = 8;
+
+/// A state as it was when it was asked for.
+#[derive(Debug)]
+pub(super) struct Gift {
+    session: u64,
+    store: Store,
+    buckets: BucketSet,
+    asked: Time,
+}
+
+impl Causal {
+    pub(super) fn on_sync_ask(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        session: u64,
+        effects: &mut Effects,
+    ) {
+        self.gifts.remove(&from);
+        if !self.ready || self.gifts.len() >= GIFTS_MAX {
+            effects.send(from, Message::SyncRefused { session });
+            return;
+        }
+        let (clock, lamport) = (self.clock.clone(), self.lamport);
+        let (store, tops) = (self.store.clone(), self.store.tree().tops());
+        let gift = Gift { session, store, buckets: BucketSet::default(), asked: now };
+        self.gifts.insert(from, gift);
+        effects.observe(CausalEvent::GiveState { to: from });
+        effects.send(from, Message::SyncTree { session, clock, lamport, tops });
+    }
+
+    pub(super) fn on_sync_branches(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        session: u64,
+        branches: Vec<u8>,
+        effects: &mut Effects,
+    ) {
+        let Some(gift) = self.gift_of(now, from, session, effects) else { return };
+        let leaves = |branch| {
+            let leaves = gift.store.tree().leaves(branch);
+            (branch, leaves.map_or(Vec::new(), |leaves| leaves.to_vec()))
+        };
+        let leaves = branches.into_iter().map(leaves).collect();
+        effects.send(from, Message::SyncLeaves { session, leaves });
+    }
+
+    /// The state that was pinned for the session; a node that has none any more says so.
+    fn gift_of(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        session: u64,
+        effects: &mut Effects,
+    ) -> Option<&mut Gift> {
+        let gift = self.gifts.get_mut(&from).filter(|gift| gift.session == session);
+        match gift {
+            Some(gift) => {
+                gift.asked = now;
+                Some(gift)
+            }
+            None => {
+                effects.send(from, Message::SyncRefused { session });
+                None
+            }
+        }
+    }
+
+    pub(super) fn on_sync_fetch(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        session: u64,
+        buckets: Option<BucketSet>,
+        (after, skip): (Option<&Key>, u32),
+        effects: &mut Effects,
+    ) {
+        let Some(gift) = self.gift_of(now, from, session, effects) else { return };
+        if let Some(buckets) = buckets {
+            gift.buckets = buckets;
+        }
+        let chunk = gift.chunk(after, skip);
+        if chunk.done {
+            self.gifts.remove(&from);
+        }
+        effects.send(from, Message::SyncChunk(chunk));
+    }
+
+    /// Who has not asked for long has gone.
+    pub(super) fn drop_old_gifts(&mut self, now: Time) {
+        let patience = self.config.election_timeout * 5;
+        self.gifts.retain(|_, gift| now.since(gift.asked) <= patience);
+    }
+}
+
+impl Gift {
+    /// The next part, behind a key and so many versions of the one that follows it.
+    fn chunk(&self, after: Option<&Key>, skip: u32) -> SyncChunk {
+        let (mut entries, mut bytes, mut last) = (Vec::new(), 0, None);
+        let mut skip = skip as usize;
+        let mut keys = self.store.behind(after).take(CHUNK_KEYS);
+        for (key, versions) in keys.by_ref() {
+            if self.buckets.contains(Bucket::of(key)) {
+                bytes += key.as_str().len();
+                let before = entries.len();
+                let room = versions.iter().skip(skip).take_while(|version| {
+                    let has_room = bytes < CHUNK_BYTES;
+                    bytes += version.value.len() + size_of::<Version>();
+                    has_room
+                });
+                let part: Vec<Version> = room.cloned().collect();
+                let sent = skip + part.len();
+                if !part.is_empty() {
+                    entries.push((key.clone(), part));
+                }
+                if sent < versions.len() {
+                    let is_begun = entries.len() > before;
+                    let sent = if is_begun { u32::try_from(sent).unwrap_or(u32::MAX) } else { 0 };
+                    return SyncChunk {
+                        session: self.session,
+                        entries,
+                        last: last.or(after.cloned()),
+                        begun: sent,
+                        done: false,
+                    };
+                }
+                skip = 0;
+            }
+            last = Some(key.clone());
+            if bytes >= CHUNK_BYTES {
+                break;
+            }
+        }
+        let done = self.store.behind(last.as_ref().or(after)).next().is_none();
+        SyncChunk { session: self.session, entries, last: last.or(after.cloned()), begun: 0, done }
+    }
+}

@@ -1,0 +1,115 @@
+//! The writes that members may still lack: what is sent again, and what is relayed.
+//!
+//! It is part of the persistent state, so that a restart forgets nothing that is owed to others;
+//! and it is bounded: who lacks more takes the state over.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::causal::clock::{Dot, VectorClock};
+use crate::causal::write::Write;
+use crate::identity::NodeId;
+
+/// What the kept writes take in memory. A member this far behind is better served by a sync than
+/// by our memory (L3).
+pub const LOG_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The latest writes of all writers.
+///
+/// Invariant: of each writer, those behind `base` up to what the node has applied, without a gap.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    writers: BTreeMap<NodeId, Kept>,
+    bytes: usize,
+}
+
+/// The latest writes of one writer.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    base: u64,
+    writes: VecDeque<Arc<Write>>,
+}
+
+impl Log {
+    /// The log of a node that has seen `clock` and kept `writes`, in any order.
+    pub fn of(clock: &VectorClock, mut writes: Vec<Arc<Write>>) -> Self {
+        let mut log = Self::default();
+        writes.sort_unstable_by_key(|write| write.dot);
+        for dot in clock.iter() {
+            let kept = writes.iter().filter(|write| write.dot.node == dot.node).count();
+            log.restart(Dot { counter: dot.counter - kept as u64, ..dot });
+        }
+        writes.into_iter().for_each(|write| log.push(write));
+        log
+    }
+
+    /// Adds the next write of its writer. Past the bound the oldest go.
+    pub fn push(&mut self, write: Arc<Write>) {
+        let kept = self.writers.entry(write.dot.node).or_default();
+        assert_eq!(kept.last() + 1, write.dot.counter, "a writer's writes come in order");
+        self.bytes += write.weight();
+        kept.writes.push_back(write);
+        while self.bytes > LOG_BYTES_MAX {
+            let longest = self.writers.values_mut().max_by_key(|kept| kept.writes.len());
+            let gone = longest.and_then(Kept::pop).expect("what is past the bound is there");
+            self.bytes -= gone.weight();
+        }
+    }
+
+    /// What all members have is not needed.
+    pub fn release(&mut self, stable: &VectorClock) {
+        for (node, kept) in &mut self.writers {
+            let counter = stable.get(*node);
+            while kept.base < counter {
+                let Some(gone) = kept.pop() else { break };
+                self.bytes -= gone.weight();
+            }
+        }
+    }
+
+    /// The state up to `dot` has come otherwise: nothing is kept of its writer.
+    pub fn restart(&mut self, dot: Dot) {
+        let kept = self.writers.entry(dot.node).or_default();
+        self.bytes -= kept.writes.iter().map(|write| write.weight()).sum::<usize>();
+        *kept = Kept { base: dot.counter, writes: VecDeque::new() };
+    }
+
+    /// The writes of `node` behind `counter`, if all of them are kept.
+    pub fn behind(&self, node: NodeId, counter: u64) -> Option<impl Iterator<Item = &Arc<Write>>> {
+        let kept = self.writers.get(&node).filter(|kept| counter >= kept.base)?;
+        let skipped = usize::try_from(counter - kept.base).unwrap_or(usize::MAX);
+        Some(kept.writes.range(skipped.min(kept.writes.len())..))
+    }
+
+    /// All, those of a writer in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Write>> {
+        self.writers.values().flat_map(|kept| &kept.writes)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.writers.values().map(|kept| kept.writes.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.writers.values().all(|kept| kept.writes.is_empty())
+    }
+
+    /// What they take in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Kept {
+    fn last(&self) -> u64 {
+        self.base + self.writes.len() as u64
+    }
+
+    fn pop(&mut self) -> Option<Arc<Write>> {
+        let gone = self.writes.pop_front()?;
+        self.base += 1;
+        Some(gone)
+    }
+}

@@ -1,0 +1,283 @@
+//! Perfect links (Cachin, Guerraoui, Rodrigues 2011, §2.4) out of connections that break: what is
+//! sent, acknowledged, sent again, and relayed.
+//!
+//! A link carries the writes of one writer in the order of their counters, which number them: a
+//! writer is one incarnation of a node. The receiver's clock acknowledges all up to a number, and
+//! `beyond` single ones behind it. What is not acknowledged in time is sent again.
+//!
+//! A writer sends its own writes. Those of another are sent by whoever sees, by the heartbeats,
+//! that a member lacks them: at once where the writer is not heard by that member, or here, else
+//! after a few beats (lazy reliable broadcast, §3.3.2).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::causal::clock::{Dot, VectorClock};
+use crate::causal::message::{Ack, BEYOND_MAX, Beat, Message};
+use crate::causal::peer::WINDOW_WRITES;
+use crate::causal::write::Write;
+use crate::causal::{Causal, Effects, Timer};
+use crate::identity::NodeId;
+use crate::observe::CausalEvent;
+use crate::time::Time;
+
+/// Writes of one message, in bytes; the one that passes it is its last. A frame takes that and the
+/// longest value.
+const MESSAGE_BYTES: usize = 256 * 1024;
+
+/// Messages for one member that leave at once, of each writer.
+const BURST_MESSAGES: usize = 8;
+
+/// After so many beats a writer's writes are relayed though it is heard.
+const RELAY_BEATS: u32 = 3;
+
+/// How often a member is told that it is behind.
+const BEHIND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// After so many writes an acknowledgement is sent though nobody waits for it.
+const ACK_WRITES: u64 = 512;
+
+/// After so many beats with equal clocks and other states two nodes compare their states.
+const DIFFERS_BEATS: u32 = 3;
+
+impl Causal {
+    /// What this node has, as others are told once this commit is durable.
+    pub(super) fn ack(&self) -> Ack {
+        let beyond = self.incoming.dots().take(BEYOND_MAX).collect();
+        Ack { clock: self.clock.clone(), beyond }
+    }
+
+    pub(super) fn beat(&self, now: Time) -> Message {
+        Message::Beat(Beat {
+            ack: self.ack(),
+            lamport: self.lamport,
+            wall_ms: self.hybrid.wall_ms(now),
+            ready: self.ready,
+            hears: self.heard().collect(),
+            hash: self.store.hash(),
+        })
+    }
+
+    /// The connected members that are not suspected.
+    fn heard(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.peers.keys().copied().filter(|peer| !self.is_suspected(*peer))
+    }
+
+    pub(super) fn on_beat(&mut self, now: Time, from: NodeId, beat: Beat, effects: &mut Effects) {
+        let Beat { ack, lamport, wall_ms, ready, hears, hash } = beat;
+        self.lamport = self.lamport.max(lamport);
+        let is_same = ack.clock == self.clock && hash != self.store.hash();
+        let peer = self.peers.get_mut(&from).expect("it is connected");
+        peer.greeted = true;
+        peer.wall = Some((now, wall_ms));
+        peer.ready = ready;
+        peer.hears = hears.into_iter().collect();
+        peer.differs = if is_same { peer.differs + 1 } else { 0 };
+        let differs = peer.differs == DIFFERS_BEATS;
+        self.on_ack(from, ack);
+        self.choose_relays(from);
+        self.send_again_if_alive(from);
+        if differs {
+            effects.observe(CausalEvent::StatesDiffer { peer: from });
+            self.begin_sync(now, from, effects);
+        } else if !self.ready && ready {
+            self.begin_sync(now, from, effects);
+        }
+    }
+
+    /// A member tells what it has.
+    pub(super) fn on_ack(&mut self, from: NodeId, ack: Ack) {
+        let Ack { clock, beyond } = ack;
+        self.owed = self.owed.max(clock.get(self.config.node));
+        let known = self.known.entry(from).or_default();
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let before = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
+        known.merge(&clock);
+        let after = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
+        peer.beyond = beyond.into_iter().collect();
+        if after > before || !peer.is_owed(known) {
+            peer.retry.reset();
+        }
+        self.are_acks_due |= after > before;
+        self.is_pump_due = true;
+    }
+
+    /// A client of a member waits: it gets all that it lacks, whoever wrote it.
+    pub(super) fn on_want(&mut self, from: NodeId, ack: Ack) {
+        self.on_ack(from, ack);
+        let lacking: Vec<NodeId> = self.lacking(from).collect();
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        peer.relays.extend(lacking);
+        peer.sent.clear();
+    }
+
+    /// Of whom a member lacks writes that are here, beside this node's own and its own.
+    fn lacking(&self, member: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let known = self.known.get(&member);
+        let lacks = move |dot: &Dot| known.is_none_or(|known| !known.contains(*dot));
+        let others = move |dot: &Dot| dot.node != member && dot.node != self.config.node;
+        self.clock.iter().filter(move |dot| others(dot) && lacks(dot)).map(|dot| dot.node)
+    }
+
+    fn choose_relays(&mut self, member: NodeId) {
+        let lacking: Vec<NodeId> = self.lacking(member).collect();
+        let heard: Vec<NodeId> = self.heard().collect();
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        peer.lags.retain(|writer, _| lacking.contains(writer));
+        peer.relays.retain(|writer| lacking.contains(writer));
+        for writer in lacking {
+            let beats = peer.lags.entry(writer).or_default();
+            *beats += 1;
+            let is_heard = heard.contains(&writer) && peer.hears.contains(&writer);
+            if !is_heard || *beats > RELAY_BEATS {
+                peer.relays.insert(writer);
+            }
+        }
+    }
+
+    /// A member of which nothing was heard for some retries is back.
+    fn send_again_if_alive(&mut self, member: NodeId) {
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        if peer.retry.has_failed() {
+            peer.retry.reset();
+            peer.sent.clear();
+        }
+    }
+
+    /// What was not acknowledged in time is sent again.
+    pub(super) fn on_retry_due(&mut self, now: Time) {
+        for (id, peer) in &mut self.peers {
+            if peer.retry.at.is_some_and(|at| at <= now) {
+                peer.retry.fire();
+                let known = self.known.entry(*id).or_default();
+                if peer.is_owed(known) {
+                    peer.sent.clear();
+                }
+                self.is_pump_due = true;
+            }
+        }
+    }
+
+    /// Sends what members lack, as far as their windows allow. A message that several get is
+    /// encoded once.
+    pub(super) fn pump(&mut self, now: Time, effects: &mut Effects) {
+        if !std::mem::take(&mut self.is_pump_due) {
+            return;
+        }
+        let mut groups: BTreeMap<(NodeId, u64), Vec<NodeId>> = BTreeMap::new();
+        for (id, peer) in self.peers.iter().filter(|(_, peer)| peer.greeted) {
+            let Some(known) = self.known.get(id) else { continue };
+            for writer in peer.relays.iter().copied().chain([self.config.node]) {
+                groups.entry((writer, peer.sent(writer, known))).or_default().push(*id);
+            }
+        }
+        for ((writer, sent), members) in groups {
+            if self.clock.get(writer) > sent {
+                self.send_behind(now, writer, sent, &members, effects);
+            }
+        }
+        let due = self.peers.values().filter_map(|peer| peer.retry.at).min();
+        match due {
+            Some(at) => self.timers.set(Timer::Retry, at),
+            None => self.timers.cancel(Timer::Retry),
+        }
+    }
+
+    /// Sends the writes of `writer` behind the counter `sent` to all of these.
+    fn send_behind(
+        &mut self,
+        now: Time,
+        writer: NodeId,
+        sent: u64,
+        members: &[NodeId],
+        effects: &mut Effects,
+    ) {
+        let acked = |id: &NodeId| self.known.get(id).map_or(0, |known| known.get(writer));
+        let oldest = members.iter().map(acked).min().unwrap_or(0);
+        let window = (oldest + WINDOW_WRITES).saturating_sub(sent);
+        let Some(writes) = self.log.behind(writer, sent) else {
+            members.iter().for_each(|id| self.tell_behind(now, *id, effects));
+            return;
+        };
+        let window = usize::try_from(window).unwrap_or(usize::MAX);
+        let messages = in_messages(writes.take(window), |dot| {
+            members.iter().all(|id| self.peers[id].beyond.contains(&dot))
+        });
+        let Some(last) = messages.last().and_then(|writes| writes.last()).map(|write| write.dot)
+        else {
+            return;
+        };
+        let to: Arc<[NodeId]> = members.into();
+        let is_urgent = self.acks.is_awaited();
+        for writes in messages {
+            effects.send_each(&to, Message::Writes { writes, is_urgent });
+        }
+        for id in members {
+            let peer = self.peers.get_mut(id).expect("it is connected");
+            peer.sent.insert(writer, last.counter);
+            peer.retry.arm(now, self.config.heartbeat_interval, &mut self.dice);
+        }
+    }
+
+    fn tell_behind(&mut self, now: Time, member: NodeId, effects: &mut Effects) {
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        if peer.told_behind.is_none_or(|at| now.since(at) >= BEHIND_INTERVAL) {
+            peer.told_behind = Some(now);
+            effects.send(member, Message::Behind);
+        }
+    }
+
+    /// Acknowledges what has come, once for each commit, and not for every one where nobody waits.
+    pub(super) fn acknowledge(&mut self, effects: &mut Effects) {
+        let ack = Message::Ack(self.ack());
+        for (id, peer) in &mut self.peers {
+            if peer.is_ack_urgent || peer.unacknowledged >= ACK_WRITES {
+                (peer.is_ack_urgent, peer.unacknowledged) = (false, 0);
+                effects.send(*id, ack.clone());
+            }
+        }
+    }
+
+    /// What all members have is not kept for anybody.
+    pub(super) fn release_log(&mut self) {
+        let mut stable: VectorClock = self.clock.clone();
+        for member in self.members.keys().filter(|id| **id != self.config.node) {
+            let known = self.known.get(member).cloned().unwrap_or_default();
+            stable = stable.iter().map(|dot| lower(dot, &known)).collect();
+        }
+        self.log.release(&stable);
+    }
+
+    /// How many writes a member lacks, as far as is known.
+    pub(super) fn lag_of(&self, member: NodeId) -> u64 {
+        let known = self.known.get(&member);
+        let had = |dot: Dot| known.map_or(0, |known| known.get(dot.node)).min(dot.counter);
+        self.clock.iter().map(|dot| dot.counter - had(dot)).sum()
+    }
+}
+
+fn lower(dot: Dot, known: &VectorClock) -> Dot {
+    Dot { counter: dot.counter.min(known.get(dot.node)), ..dot }
+}
+
+/// The writes in messages, without those that `is_there` already.
+fn in_messages<'a>(
+    writes: impl Iterator<Item = &'a Arc<Write>>,
+    is_there: impl Fn(Dot) -> bool,
+) -> Vec<Vec<Arc<Write>>> {
+    let mut messages: Vec<Vec<Arc<Write>>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for write in writes.filter(|write| !is_there(write.dot)) {
+        if bytes >= MESSAGE_BYTES {
+            if messages.len() == BURST_MESSAGES {
+                break;
+            }
+            messages.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += write.weight();
+        messages.last_mut().expect("one was just begun").push(Arc::clone(write));
+    }
+    messages
+}

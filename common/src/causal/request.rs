@@ -1,0 +1,347 @@
+//! What clients have this node write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::causal::clock::Dot;
+use crate::causal::context::Context;
+use crate::causal::version::Version;
+use crate::causal::write::{Tagged, Write};
+use crate::causal::{Causal, Effects};
+use crate::causal::{hybrid, resolver};
+use crate::control::acks::Acks;
+use crate::control::failure::{ErrorCode, Failure};
+use crate::control::reply::{Count, Delete, Put, Reply};
+use crate::control::request::{Call, Request, Selection};
+use crate::kv::command::{Outcome, Tag};
+use crate::kv::key::Key;
+use crate::kv::session::Known;
+use crate::kv::value::{VALUE_BYTES_MAX, Value};
+use crate::modes::Resolver;
+use crate::observe::CausalEvent;
+use crate::protocol::{Answer, RequestId};
+use crate::time::Time;
+
+/// How long a request of a client waits that does not say.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Versions of a key that a client may let come to be (L8): a page of them is one line.
+const VERSIONS_MAX: usize = 1_024;
+
+/// What the elements of a set take together, in bytes: a set is read as one value.
+const SET_BYTES_MAX: usize = VALUE_BYTES_MAX / 2;
+
+/// What a write does to its key.
+struct Change {
+    key: Key,
+    replaces: Vec<Dot>,
+    value: Option<Value>,
+}
+
+/// A request to write.
+struct Job {
+    id: RequestId,
+    acks: Acks,
+    deadline: Time,
+    /// The client's tag, with the hash of what it asks.
+    tag: Option<(Tag, u64)>,
+}
+
+impl Causal {
+    pub(super) fn on_request(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        call: Call,
+        effects: &mut Effects,
+    ) {
+        let deadline = now + call.timeout.unwrap_or(TIMEOUT);
+        if let Err(failure) = self.check_ready() {
+            effects.answer(id, Answer::Reply(self.header(None), Err(failure)));
+        } else if self.may_proceed(id, &call, deadline, effects) {
+            self.carry_out(now, id, call, deadline, effects);
+        }
+    }
+
+    /// Does what is asked; the client's past is here.
+    pub(super) fn carry_out(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        call: Call,
+        deadline: Time,
+        effects: &mut Effects,
+    ) {
+        if !call.request.is_write() {
+            self.read(now, id, call.request, effects);
+            return;
+        }
+        let own = self.config.node;
+        let tag = call.tag.as_ref().and_then(Tag::of);
+        let tag = tag.map(|tag| (tag, xxh3_64(format!("{:?}", call.request).as_bytes())));
+        let acks = call.request.acks();
+        let seen = call.request.context().cloned();
+        let job = Job { id, acks, deadline, tag };
+        let outcome = self.check_write(&job).and_then(|known| match known {
+            Some(reply) => Ok(Some(reply)),
+            None => self.write_as_asked(now, &job, call.request, effects),
+        });
+        match outcome {
+            Ok(Some(reply)) => {
+                let seen = seen.map(|mut seen| {
+                    seen.add(Dot { node: own, counter: self.clock.get(own) });
+                    seen
+                });
+                self.answer_when_acknowledged(id, (acks, deadline), reply, seen, effects);
+            }
+            Ok(None) => {}
+            Err(failure) => {
+                effects.answer(id, Answer::Reply(self.header(None), Err(failure)));
+            }
+        }
+    }
+
+    /// Whether this node may write, and the answer of a request that was carried out before.
+    fn check_write(&self, job: &Job) -> Result<Option<Reply>, Failure> {
+        self.check_acks(job.acks)?;
+        if self.clock.get(self.config.node) < self.owed {
+            let message = "others have writes of this node that its disk has lost; it takes them \
+                           back first";
+            return Err(Failure::new(ErrorCode::NotReady, message).retry_after_ms(100));
+        }
+        if self.disk_full {
+            let message = "the disk of this node is full";
+            return Err(Failure::new(ErrorCode::Quota, message)
+                .with_hint("make room on it; writes go on by themselves then"));
+        }
+        if self.is_puller_full() {
+            let message = "this node is taking a state over, and as much was written meanwhile as \
+                           it remembers";
+            return Err(Failure::new(ErrorCode::Overloaded, message).retry_after_ms(100));
+        }
+        let Some((tag, hash)) = job.tag else { return Ok(None) };
+        match self.sessions.look_up(tag, hash) {
+            Known::New => Ok(None),
+            Known::Done(outcome) => Ok(Some(told_again(outcome))),
+            Known::Other => Err(Failure::bad_request(
+                "another write was executed under this `request`; count `seq` up",
+            )),
+            Known::Forgotten => Err(Failure::bad_request(
+                "this `request` is too old to tell whether it was executed",
+            )),
+        }
+    }
+
+    /// The answer; none if it comes later.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no other is a write of this mode")]
+    fn write_as_asked(
+        &mut self,
+        now: Time,
+        job: &Job,
+        request: Request,
+        effects: &mut Effects,
+    ) -> Result<Option<Reply>, Failure> {
+        let change = match request {
+            Request::Put { key, value, context, .. } => self.put(key, value, context.as_ref())?,
+            Request::Resolve { key, value, context } => self.put(key, value, context.as_ref())?,
+            Request::Incr { key, delta, .. } => return self.incr(now, job, key, delta, effects),
+            Request::Add { key, value, .. } => self.add(key, value)?,
+            Request::Remove { key, value, context, .. } => {
+                let change = self.remove(key, &value, context.as_ref())?;
+                return Ok(Some(self.delete_one(now, job, change, effects)));
+            }
+            Request::Delete { selection: Selection::Key(key), context, .. } => {
+                let replaces = seen(self.store.get(&key), context.as_ref());
+                let change = Change { key, replaces, value: None };
+                return Ok(Some(self.delete_one(now, job, change, effects)));
+            }
+            Request::Delete { selection: Selection::Prefix(prefix), .. } => {
+                self.begin_deletion(job.id, prefix, job.acks, job.deadline);
+                return Ok(None);
+            }
+            _ => unreachable!("these are the writes"),
+        };
+        let outcome = |revision| Outcome::Put { revision };
+        let revision = self.write(now, change, job.tag, outcome, effects);
+        Ok(Some(put_reply(revision, false)))
+    }
+
+    /// A put takes the place of what its client has read; of all that is here, where it does not
+    /// say (L8).
+    fn put(&self, key: Key, value: Value, context: Option<&Context>) -> Result<Change, Failure> {
+        let resolver = self.resolver_of(&key);
+        resolver.check_put(value.as_bytes()).map_err(Failure::bad_request)?;
+        let held = self.store.get(&key);
+        let replaces = seen(held, context);
+        check_room(held.len() - replaces.len())?;
+        Ok(Change { key, replaces, value: Some(value) })
+    }
+
+    /// An element takes the place of itself; who removes it has to have seen it.
+    fn add(&self, key: Key, value: Value) -> Result<Change, Failure> {
+        self.check_resolver(&key, Resolver::Set, "add")?;
+        let held = self.store.get(&key);
+        let replaces = of_value(held, value.as_bytes());
+        check_room(held.len() - replaces.len())?;
+        let bytes: usize = held.iter().map(|version| version.value.len() + 1).sum();
+        if replaces.is_empty() && bytes + value.as_bytes().len() > SET_BYTES_MAX {
+            let message = format!("the set has {bytes} bytes, and takes {SET_BYTES_MAX}");
+            return Err(Failure::new(ErrorCode::Quota, message));
+        }
+        Ok(Change { key, replaces, value: Some(value) })
+    }
+
+    fn remove(
+        &self,
+        key: Key,
+        value: &Value,
+        context: Option<&Context>,
+    ) -> Result<Change, Failure> {
+        self.check_resolver(&key, Resolver::Set, "remove")?;
+        let mut replaces = of_value(self.store.get(&key), value.as_bytes());
+        replaces.retain(|dot| context.is_none_or(|context| context.contains(*dot)));
+        Ok(Change { key, replaces, value: None })
+    }
+
+    /// Each node has its own share of a counter, and no other writes it: so none is counted twice,
+    /// and concurrent ones add up (a PN-counter: Shapiro et al. 2011, §3.1.3).
+    fn incr(
+        &mut self,
+        now: Time,
+        job: &Job,
+        key: Key,
+        delta: i64,
+        effects: &mut Effects,
+    ) -> Result<Option<Reply>, Failure> {
+        self.check_resolver(&key, Resolver::Counter, "incr")?;
+        let own = |version: &&Version| version.dot.node == self.config.node;
+        let own: Vec<&Version> = self.store.get(&key).iter().filter(own).collect();
+        let mut share = own.iter().filter_map(|version| resolver::integer(&version.value));
+        let share = share.try_fold(delta, i64::checked_add).ok_or_else(|| {
+            Failure::bad_request(format!("{key} would leave the range of 64-bit integers"))
+        })?;
+        let replaces = own.iter().map(|version| version.dot).collect();
+        let value = Value::try_from(share.to_string().into_bytes()).expect("a short text");
+        let change = Change { key: key.clone(), replaces, value: Some(value) };
+        let revision =
+            self.write(now, change, job.tag, |revision| Outcome::Put { revision }, effects);
+        let value = self.count_of(&key);
+        let reply = Count { value, revision, acks: None, context: None, duplicate: false };
+        Ok(Some(Reply::Count(reply)))
+    }
+
+    fn count_of(&self, key: &Key) -> i64 {
+        let value = self.value_of(Resolver::Counter, Some(self.store.get(key)));
+        value.and_then(|value| resolver::integer(value.as_bytes())).unwrap_or(0)
+    }
+
+    /// Removes versions, if there are any.
+    fn delete_one(&mut self, now: Time, job: &Job, change: Change, effects: &mut Effects) -> Reply {
+        let deleted = u64::from(!change.replaces.is_empty());
+        let revision = if deleted == 0 {
+            self.lamport
+        } else {
+            let outcome = |revision| Outcome::Deleted { deleted, revision };
+            self.write(now, change, job.tag, outcome, effects)
+        };
+        delete_reply(deleted, revision, false)
+    }
+
+    /// Deletes one key, all of it that is here.
+    pub(super) fn delete_key(&mut self, now: Time, key: Key, effects: &mut Effects) {
+        let replaces = seen(self.store.get(&key), None);
+        let change = Change { key, replaces, value: None };
+        let outcome = |revision| Outcome::Deleted { deleted: 1, revision };
+        self.write(now, change, None, outcome, effects);
+    }
+
+    /// Makes a write of this node, and applies it; all others are sent it. Spec: Write.
+    fn write(
+        &mut self,
+        now: Time,
+        change: Change,
+        tag: Option<(Tag, u64)>,
+        outcome: impl FnOnce(u64) -> Outcome,
+        effects: &mut Effects,
+    ) -> u64 {
+        let Change { key, replaces, value } = change;
+        let own = self.config.node;
+        let held = self.store.get(&key);
+        let is_replaced = |version: &&Version| replaces.contains(&version.dot);
+        let before = held.iter().filter(is_replaced);
+        let lamport = self.lamport + 1;
+        let created = before.clone().map(|version| version.created).min().unwrap_or(lamport);
+        let writes = before.map(|version| version.writes).max().unwrap_or(0) + 1;
+        let counter = self.clock.get(own) + 1;
+        let news = self.clock.iter().filter(|dot| dot.node != own && !self.told.contains(*dot));
+        let past: Vec<Dot> = news.collect();
+        past.iter().for_each(|dot| self.told.advance(*dot));
+        let walls = self.peers.values().filter_map(|peer| peer.wall);
+        let walls = walls.map(|(at, ms)| ms.saturating_add(millis(now.since(at))));
+        let limit = hybrid::limit_ms(self.hybrid.wall_ms(now), walls);
+        let time = self.hybrid.tick(now, limit);
+        let dot = Dot { node: own, counter };
+        let request = tag.map(|(tag, hash)| Tagged { tag, hash, outcome: outcome(lamport) });
+        effects.observe(CausalEvent::Originate {
+            dot,
+            key: key.clone(),
+            replaces: replaces.clone(),
+        });
+        let write =
+            Write { dot, past, lamport, time, key, replaces, value, created, writes, request };
+        self.apply(now, Arc::new(write), effects);
+        lamport
+    }
+
+    fn check_resolver(&self, key: &Key, needed: Resolver, op: &str) -> Result<(), Failure> {
+        let resolver = self.resolver_of(key);
+        if resolver == needed {
+            return Ok(());
+        }
+        let (is, needs) = (resolver.as_str(), needed.as_str());
+        let message = format!("{key} has the resolver {is}; {op} takes one with {needs}");
+        let hint = format!("distdbctl mode set PREFIX causal --resolver {needs}");
+        Err(Failure::new(ErrorCode::ModeMismatch, message).with_hint(hint))
+    }
+}
+
+/// The versions that a client has seen; all, where it does not say.
+fn seen(held: &[Version], context: Option<&Context>) -> Vec<Dot> {
+    let dots = held.iter().map(|version| version.dot);
+    dots.filter(|dot| context.is_none_or(|context| context.contains(*dot))).collect()
+}
+
+fn of_value(held: &[Version], value: &[u8]) -> Vec<Dot> {
+    held.iter().filter(|version| *version.value == *value).map(|version| version.dot).collect()
+}
+
+fn check_room(others: usize) -> Result<(), Failure> {
+    if others < VERSIONS_MAX {
+        return Ok(());
+    }
+    let message = format!("the key has {others} versions side by side, and takes {VERSIONS_MAX}");
+    Err(Failure::new(ErrorCode::Quota, message)
+        .with_hint("distdbctl conflicts resolve KEY VALUE; a put without a context does it, too"))
+}
+
+fn put_reply(revision: u64, duplicate: bool) -> Reply {
+    Reply::Put(Put { duplicate, ..Put::of(revision) })
+}
+
+pub(super) fn delete_reply(deleted: u64, revision: u64, duplicate: bool) -> Reply {
+    Reply::Delete(Delete { duplicate, ..Delete::of(deleted, revision) })
+}
+
+fn told_again(outcome: Outcome) -> Reply {
+    match outcome {
+        Outcome::Put { revision } => put_reply(revision, true),
+        Outcome::Deleted { deleted, revision } => delete_reply(deleted, revision, true),
+        Outcome::ModeSet | Outcome::Refused(_) => unreachable!("they are not of causal mode"),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,96 @@
+//! What two states make together, until it takes the live one's place.
+
+use std::sync::Arc;
+
+use crate::causal::clock::VectorClock;
+use crate::causal::message::SyncChunk;
+use crate::causal::store::{Store, join};
+use crate::causal::tree::{Bucket, BucketSet};
+use crate::causal::version::Version;
+use crate::causal::write::Write;
+use crate::kv::key::Key;
+
+/// What two states make together, as far as it has come.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// This node's, when it began.
+    pub(super) ours: VectorClock,
+    pub(super) theirs: VectorClock,
+    /// The donor's.
+    pub(super) lamport: u64,
+    pub(super) buckets: BucketSet,
+    pub(super) store: Store,
+    /// All keys up to here are joined.
+    pub(super) cursor: Option<Key>,
+    /// The versions that have come of the key behind it.
+    pub(super) begun: Option<(Key, Vec<Version>)>,
+    /// What was written since, and the donor has not seen.
+    pub(super) meanwhile: Vec<Arc<Write>>,
+    pub(super) keys: u64,
+}
+
+impl Staged {
+    /// Takes the next chunk, and tells which keys have changed; none if it is not the next.
+    pub(super) fn take(&mut self, chunk: SyncChunk) -> Option<Vec<(Key, Vec<Version>)>> {
+        let SyncChunk { mut entries, last, begun, done, .. } = chunk;
+        if let Some((key, mut versions)) = self.begun.take() {
+            let (first, rest) = entries.first_mut()?;
+            if *first != key {
+                return None;
+            }
+            versions.append(rest);
+            *rest = versions;
+        }
+        let keys = entries.iter().map(|(key, _)| Some(key));
+        let is_behind = keys.clone().next().is_none_or(|first| first > self.cursor.as_ref());
+        let has_moved = done || last > self.cursor || begun > 0;
+        if !is_behind || !has_moved || !keys.is_sorted_by(|one, next| one < next) {
+            return None;
+        }
+        if begun > 0 {
+            self.begun = entries.pop();
+        }
+        let end = if done { None } else { last.as_ref() };
+        let changed = match (done, end) {
+            (false, None) => Vec::new(),
+            (true, _) | (false, Some(_)) => self.join(entries, end),
+        };
+        self.cursor = last;
+        self.keys += changed.len() as u64;
+        Some(changed)
+    }
+
+    /// Joins the donor's keys up to `end` with those here, both of the buckets that differ, and
+    /// tells which have changed.
+    fn join(
+        &mut self,
+        entries: Vec<(Key, Vec<Version>)>,
+        end: Option<&Key>,
+    ) -> Vec<(Key, Vec<Version>)> {
+        // Of two states that have seen the same the one with fewer has lost something.
+        let nothing = VectorClock::default();
+        let is_same = self.ours == self.theirs;
+        let (ours, theirs) =
+            if is_same { (&nothing, &nothing) } else { (&self.ours, &self.theirs) };
+        let held = self.store.behind(self.cursor.as_ref());
+        let held = held.take_while(|(key, _)| end.is_none_or(|end| *key <= end));
+        let held = held.filter(|(key, _)| self.buckets.contains(Bucket::of(key)));
+        let absent: Vec<Key> = held
+            .filter(|(key, _)| entries.binary_search_by(|(other, _)| other.cmp(key)).is_err())
+            .map(|(key, _)| key.clone())
+            .collect();
+        let absent = absent.into_iter().map(|key| (key, Vec::new()));
+        let mut changed = Vec::new();
+        for (key, versions) in entries.into_iter().chain(absent) {
+            let before = self.store.get(&key);
+            let after = join((before, ours), (&versions, theirs));
+            if before != after {
+                changed.push((key, after));
+            }
+        }
+        for (key, versions) in &changed {
+            self.store.load(key.clone(), versions.clone());
+        }
+        changed
+    }
+}
