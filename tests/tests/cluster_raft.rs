@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use common::control::fault::FaultKind;
 use common::control::reply::{Get, ReplyLine};
-use common::control::request::{Call, FaultKind, Request};
+use common::control::request::{Call, Request};
 use common::modes::Mode;
 use tests::cluster::LocalCluster;
 use tests::cluster::client::{Client, key, value_of};

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::control::condition::Condition;
-use common::control::request::{Call, FaultKind, Request};
+use common::control::fault::FaultKind;
+use common::control::request::{Call, Request};
 use common::modes::Mode;
 use tests::cluster::client::{Client, key, text};
 use tests::cluster::{LocalCluster, eventually};

@@ -15,8 +15,9 @@ use crate::control::acks::Acks;
 use crate::control::bytes::{Base64Bytes, TextBytes};
 use crate::control::condition::Condition;
 use crate::control::failure::{ErrorCode, Failure};
+use crate::control::fault::Direction;
 use crate::control::line::keys::Part;
-use crate::control::request::{Call, Direction, MemberChange, Purpose, Read, Request, RequestTag};
+use crate::control::request::{Call, MemberChange, Purpose, Read, Request, RequestTag};
 use crate::kv::key::{Key, KeyError, check_prefix};
 use crate::modes::{Mode, Resolver, Rule};
 

@@ -27,6 +27,7 @@ pub mod cluster;
 pub mod condition;
 pub mod conflict;
 pub mod failure;
+pub mod fault;
 pub mod line;
 pub mod reply;
 pub mod request;

@@ -8,6 +8,7 @@ use crate::causal::context::Context;
 use crate::control::Id;
 use crate::control::acks::Acks;
 use crate::control::condition::Condition;
+use crate::control::fault::Fault;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
 use crate::modes::Rule;
@@ -370,50 +371,4 @@ pub struct Range {
     pub context: Option<Context>,
     /// In raft mode, of a session: the revision that the node must have reached.
     pub min_revision: Option<u64>,
-}
-
-/// One change of a node's faults, of its own links, its disk or its clock.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fault {
-    /// What happens to frames.
-    pub kind: FaultKind,
-    /// On the links to these peers, by name; to all where empty.
-    pub peers: Vec<String>,
-    /// Which way.
-    pub direction: Direction,
-}
-
-/// What happens to the frames of a link.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum FaultKind {
-    /// All links are cut.
-    Isolate,
-    /// The links are cut.
-    Partition,
-    /// A frame is lost with this probability, 0 to 1.
-    Drop(f64),
-    /// Frames are so much later.
-    Delay(Duration),
-    /// A frame comes twice with this probability, 0 to 1.
-    Duplicate(f64),
-    /// Each sync of this node's own disk takes so much longer. It names no peers.
-    Disk(Duration),
-    /// The wall clock of this node is so many milliseconds fast, or slow where it is below 0. It
-    /// names no peers.
-    Clock(i64),
-    /// All is well again, disk and clock too.
-    Heal,
-}
-
-/// Which way a fault works, seen from the node that has it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// Both ways.
-    #[default]
-    Both,
-    /// What the peer sends.
-    In,
-    /// What the peer is sent.
-    Out,
 }

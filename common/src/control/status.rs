@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::request::Direction;
 use crate::identity::{ClusterId, NodeId, NodeName};
 use crate::modes::ModeRow;
 
@@ -233,25 +232,4 @@ pub struct Check {
     pub ok: bool,
     /// Why.
     pub reason: String,
-}
-
-/// The faults of this node's own links, disk and clock.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Faults {
-    /// All that are active.
-    pub faults: Vec<ActiveFault>,
-}
-
-/// One active fault.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ActiveFault {
-    /// `partition`, `drop`, `delay`, `duplicate`, `disk` or `clock`.
-    pub fault: String,
-    /// On the links to which peer; `*` for all, and of disk and clock.
-    pub peer: String,
-    /// Which way.
-    pub direction: Direction,
-    /// A probability, or milliseconds, of a clock below 0 as well; none of a partition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amount: Option<f64>,
 }

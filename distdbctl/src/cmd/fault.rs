@@ -1,7 +1,7 @@
 //! `fault`: lets the links and the disk of the node addressed fail, as far as it allows that.
 
-use common::control::request::{self, Direction, FaultKind, Request};
-use common::control::status::Faults;
+use common::control::fault::{self, Direction, FaultKind, Faults};
+use common::control::request::Request;
 
 use crate::args::command::fault::{Fault, Ways};
 use crate::client::Client;
@@ -25,8 +25,8 @@ pub(crate) fn fault(client: &Client, fault: Fault, output: &mut Output) -> Resul
 }
 
 /// What to ask for; nothing just lists.
-fn requested(fault: Fault) -> Result<Option<request::Fault>, Problem> {
-    let one = |kind, peer: String, ways| request::Fault {
+fn requested(fault: Fault) -> Result<Option<fault::Fault>, Problem> {
+    let one = |kind, peer: String, ways| fault::Fault {
         kind,
         peers: if peer == ALL { Vec::new() } else { vec![peer] },
         direction: direction(ways),
@@ -36,7 +36,7 @@ fn requested(fault: Fault) -> Result<Option<request::Fault>, Problem> {
         Fault::Isolate(ways) => one(FaultKind::Isolate, ALL.to_owned(), ways),
         Fault::Partition { peers, ways } => {
             let direction = direction(ways);
-            request::Fault { kind: FaultKind::Partition, peers: named(peers), direction }
+            fault::Fault { kind: FaultKind::Partition, peers: named(peers), direction }
         }
         Fault::Drop { peer, probability, ways } => {
             one(FaultKind::Drop(checked(probability)?), peer, ways)
@@ -45,14 +45,14 @@ fn requested(fault: Fault) -> Result<Option<request::Fault>, Problem> {
         Fault::Duplicate { peer, probability, ways } => {
             one(FaultKind::Duplicate(checked(probability)?), peer, ways)
         }
-        Fault::Disk { duration } => request::Fault {
+        Fault::Disk { duration } => fault::Fault {
             kind: FaultKind::Disk(duration),
             peers: Vec::new(),
             direction: Direction::Both,
         },
         Fault::Heal { peers } => {
             let direction = Direction::Both;
-            request::Fault { kind: FaultKind::Heal, peers: named(peers), direction }
+            fault::Fault { kind: FaultKind::Heal, peers: named(peers), direction }
         }
     }))
 }

@@ -1,7 +1,7 @@
 //! Links of a cluster that fail on request, in every shape that a network knows.
 
-use common::control::request::{Direction, Fault, FaultKind, Request};
-use common::control::status::Faults;
+use common::control::fault::{Direction, Fault, FaultKind, Faults};
+use common::control::request::Request;
 
 use crate::cluster::{LocalCluster, eventually};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::control::failure::Failure;
+use crate::control::fault::{Direction, Fault, FaultKind};
 use crate::control::line::{Line, missing};
-use crate::control::request::{Direction, Fault, FaultKind};
 
 /// A longer delay is a partition, or a disk that is gone.
 const DELAY_MS_MAX: f64 = 60_000.0;

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::causal::clock::Dot;
 use crate::causal::context::Context;
-use crate::control::request::{Fault, FaultKind, Range, Selection};
+use crate::control::fault::{Fault, FaultKind};
+use crate::control::request::{Range, Selection};
 use crate::identity::NodeId;
 use crate::kv::value::Value;
 
