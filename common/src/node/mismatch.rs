@@ -137,3 +137,116 @@ fn needs_raft(what: &str, key: &Key, mode: Mode) -> Failure {
     Failure::new(ErrorCode::ModeMismatch, message)
         .with_hint("distdbctl mode list shows which prefixes are in which mode")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::broadcast;
+    use crate::config::Config;
+    use crate::control::request::{Call, Request};
+    use crate::identity::{ClusterId, NodeId};
+    use crate::kv::value::Value;
+    use crate::node::{Found, Identity, Record};
+    use crate::protocol::{Answer, Effects, Input, Protocol, RequestId};
+    use crate::storage::Save;
+    use crate::time::Time;
+
+    /// What would be saved is of no interest.
+    struct Void;
+
+    impl Save<Record> for Void {
+        fn save(&mut self, _: &[Record]) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The one node of a cluster that was founded in `mode`.
+    fn founder(mode: Mode) -> Node {
+        let name = || "n1".parse().expect("a name");
+        let config = Config {
+            node: NodeId(1),
+            name: name(),
+            address: "n1:1".to_owned(),
+            heartbeat_interval: Duration::from_millis(100),
+            election_timeout: Duration::from_secs(1),
+            mode,
+            snapshot_every: 100,
+            log_kept_bytes: 0,
+            seed: 1,
+        };
+        let broadcast = broadcast::Record::bootstrap(NodeId(1), name(), ClusterId(1));
+        let identity = Some(Identity { broadcast, mode, founder: true });
+        Node::recover(config, Found { identity, ..Found::default() }).expect("nothing contradicts")
+    }
+
+    /// Why the request fails.
+    fn refused(node: &mut Node, request: Request) -> ErrorCode {
+        let mut effects = Effects::default();
+        let id = RequestId { connection: 1, sequence: 1 };
+        let input = Input::Request { id, call: Call::new(request) };
+        node.step(Time::default(), input, &mut effects);
+        let outbox = effects.commit(&mut Void).expect("nothing can fail");
+        match outbox.answers.as_slice() {
+            [(_, Answer::Reply(_, Err(failure)))] => failure.code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn key() -> Key {
+        Key::try_from("k").expect("a key")
+    }
+
+    fn put(acks: Acks, conditional: bool) -> Request {
+        Request::Put { key: key(), value: Value::default(), acks, context: None, conditional }
+    }
+
+    #[test]
+    fn what_takes_a_consensus_is_refused_where_there_is_none() {
+        for mode in [Mode::Broadcast, Mode::Causal] {
+            let mut node = founder(mode);
+            let txn = Request::Txn { keys: vec![key()] };
+            assert_eq!(refused(&mut node, txn), ErrorCode::ModeMismatch, "{mode:?}");
+            let put = put(Acks::default(), true);
+            assert_eq!(refused(&mut node, put), ErrorCode::ModeMismatch, "{mode:?}");
+        }
+        let mut raft = founder(Mode::Raft);
+        assert_eq!(refused(&mut raft, Request::Txn { keys: vec![key()] }), ErrorCode::UnknownOp);
+        assert_eq!(refused(&mut raft, put(Acks::default(), true)), ErrorCode::BadRequest);
+    }
+
+    #[test]
+    fn what_causal_mode_alone_can_do_is_refused_by_the_others() {
+        let (acks, context, delta) = (Acks::default(), None, 1);
+        let value = Value::default;
+        for mode in [Mode::Broadcast, Mode::Raft] {
+            let mut node = founder(mode);
+            for request in [
+                Request::Incr { key: key(), delta, acks, context: context.clone() },
+                Request::Add { key: key(), value: value(), acks, context: context.clone() },
+                Request::Remove { key: key(), value: value(), acks, context: context.clone() },
+                Request::Resolve { key: key(), value: value(), context: None },
+                Request::Conflicts { prefix: "".into(), start: None, limit: None, context: None },
+                Request::Sync { prefix: Some("k".into()), dry_run: false },
+            ] {
+                let told = format!("{mode:?}: {request:?}");
+                assert_eq!(refused(&mut node, request), ErrorCode::ModeMismatch, "{told}");
+            }
+        }
+    }
+
+    /// S10: nobody is told that more nodes have a write than do.
+    #[test]
+    fn acks_that_a_mode_can_not_keep_are_refused() {
+        for (mode, acks) in [
+            (Mode::Broadcast, Acks::Nodes(2)),
+            (Mode::Broadcast, Acks::Majority),
+            (Mode::Raft, Acks::Nodes(2)),
+            (Mode::Raft, Acks::All),
+        ] {
+            let code = refused(&mut founder(mode), put(acks, false));
+            assert_eq!(code, ErrorCode::ModeMismatch, "{mode:?}: {acks}");
+        }
+    }
+}
