@@ -26,7 +26,7 @@ pub(crate) struct Client {
 
 /// A connection on which one request at a time is asked.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct Dialogue {
     pub(crate) connection: Connection,
     timeout: Duration,
     /// What is known of the last request as long as no answer has come.
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// A connection to ask more than once.
-    pub(crate) fn session(&self) -> Result<Session, Problem> {
+    pub(crate) fn dialogue(&self) -> Result<Dialogue, Problem> {
         self.open(self.deadline())
     }
 
@@ -83,13 +83,13 @@ impl Client {
     }
 
     /// The same, connected by `deadline`.
-    pub(crate) fn open(&self, deadline: Deadline) -> Result<Session, Problem> {
+    pub(crate) fn open(&self, deadline: Deadline) -> Result<Dialogue, Problem> {
         let connection = Connection::open(&self.path, deadline.ours())?;
-        Ok(Session { connection, timeout: self.timeout, applied: Applied::No })
+        Ok(Dialogue { connection, timeout: self.timeout, applied: Applied::No })
     }
 }
 
-impl Session {
+impl Dialogue {
     /// Asks a question.
     pub(crate) fn ask<R: DeserializeOwned>(&mut self, request: &Request) -> Result<R, Problem> {
         self.ask_until(&Call::new(request.clone()), Deadline::after(self.timeout))

@@ -15,7 +15,7 @@ use common::control::status::Status;
 use common::modes::{Mode, ModeTable};
 use serde::de::DeserializeOwned;
 
-use crate::client::{Client, Deadline, Session};
+use crate::client::{Client, Deadline, Dialogue};
 use crate::connection;
 use crate::problem::{Code, OwnCode, Problem};
 
@@ -75,18 +75,18 @@ impl<'a> Tries<'a> {
     }
 
     fn try_once<R: DeserializeOwned>(&mut self) -> Result<R, Problem> {
-        let mut session = self.client.open(self.deadline)?;
+        let mut dialogue = self.client.open(self.deadline)?;
         if let Some(unknown) = &self.unknown {
             let is_once = match self.is_once {
                 Some(is_once) => is_once,
-                None => is_executed_once(&self.call.request, &mut session, self.deadline)?,
+                None => is_executed_once(&self.call.request, &mut dialogue, self.deadline)?,
             };
             self.is_once = Some(is_once);
             if !is_once {
                 return Err(unknown.clone());
             }
         }
-        session.ask_until(&self.call, self.deadline)
+        dialogue.ask_until(&self.call, self.deadline)
     }
 
     fn is_worth_another(&self, problem: &Problem) -> bool {
@@ -174,10 +174,10 @@ fn patience(request: &Request) -> Patience {
 /// Asks the node whether it heeds the tag of such a request.
 fn is_executed_once(
     request: &Request,
-    session: &mut Session,
+    dialogue: &mut Dialogue,
     deadline: Deadline,
 ) -> Result<bool, Problem> {
-    let status: Status = session.ask_until(&Call::new(Request::Status), deadline)?;
+    let status: Status = dialogue.ask_until(&Call::new(Request::Status), deadline)?;
     if !status.ready {
         // Nor does it know for sure which modes there are.
         return Err(Failure::new(ErrorCode::NotReady, status.reason).into());

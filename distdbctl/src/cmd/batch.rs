@@ -23,7 +23,7 @@ use serde::Deserialize;
 
 use crate::args::Globals;
 use crate::args::command::Batch;
-use crate::client::{self, Client, Session};
+use crate::client::{self, Client, Dialogue};
 use crate::cmd::batch::line::Shape;
 use crate::cmd::batch::sender::Sender;
 use crate::exit::Exit;
@@ -51,15 +51,15 @@ pub(crate) fn batch(
     output: &mut Output,
 ) -> Result<Exit, Problem> {
     let input = sender::open(batch.file.as_deref())?;
-    let session = Client::new(globals)?.session()?;
-    let writer = session.connection.writer();
+    let dialogue = Client::new(globals)?.dialogue()?;
+    let writer = dialogue.connection.writer();
     let writer = writer.map_err(|error| sender::unreadable(&error))?;
     let (queue, pending) = sync_channel(WINDOW);
     let (answered, taken) = mpsc::channel();
     let sender = Sender::new(writer, queue, taken, globals.timeout);
     // Not joined: it may be waiting for input that nobody needs any more.
     thread::spawn(move || sender.run(input));
-    let answers = Answers { session, answered, early: BTreeMap::new() };
+    let answers = Answers { dialogue, answered, early: BTreeMap::new() };
     print_all(&pending, answers, globals, output)
 }
 
@@ -118,7 +118,7 @@ fn abandoned(problem: Problem, may_change: bool, pending: &Receiver<Pending>) ->
 
 /// The answers, which may come in another order than the requests.
 struct Answers {
-    session: Session,
+    dialogue: Dialogue,
     /// Tells the sender of each.
     answered: mpsc::Sender<()>,
     /// Those that came before their turn; never more than [`WINDOW`].
@@ -144,10 +144,10 @@ impl Answers {
         }
         let deadline = client::Deadline::after(globals.timeout);
         loop {
-            if !self.session.connection.has_buffered() {
+            if !self.dialogue.connection.has_buffered() {
                 output.flush()?;
             }
-            let line = self.session.answer_line(deadline)?;
+            let line = self.dialogue.answer_line(deadline)?;
             let answered: Answered =
                 serde_json::from_slice(&line).map_err(|error| client::unreadable(&error))?;
             match (answered.id, answered.error) {

@@ -28,9 +28,9 @@ pub(crate) fn call(client: &Client, call: &Call, output: &mut Output) -> Result<
     let mut line = serde_json::to_vec(&members(call)?).expect("it came from JSON");
     line.push(b'\n');
     let deadline = client.deadline();
-    let mut session = client.open(deadline)?;
-    session.send_line(&line, may_change(&call.op), deadline)?;
-    let mut reply = session.answer_line(deadline)?;
+    let mut dialogue = client.open(deadline)?;
+    dialogue.send_line(&line, may_change(&call.op), deadline)?;
+    let mut reply = dialogue.answer_line(deadline)?;
     loop {
         output.line(&reply)?;
         output.flush()?;
@@ -43,8 +43,8 @@ pub(crate) fn call(client: &Client, call: &Call, output: &mut Output) -> Result<
         if call.op != "watch" || outline.ok == Some(false) || outline.end == Some(true) {
             return Ok(Exit::DONE);
         }
-        let next = session.connection.receive_for_reader();
-        reply = next.map_err(|lost| session.problem(lost))?;
+        let next = dialogue.connection.receive_for_reader();
+        reply = next.map_err(|lost| dialogue.problem(lost))?;
     }
 }
 

@@ -8,7 +8,7 @@ use common::identity::NodeName;
 
 use crate::args::Globals;
 use crate::args::command;
-use crate::client::{self, Client, Deadline, Session};
+use crate::client::{self, Client, Deadline, Dialogue};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::place;
@@ -59,8 +59,8 @@ fn status_of_all(globals: &Globals, output: &mut Output) -> Result<Exit, Problem
         .collect();
     let mut found = Vec::new();
     let mut silent = 0;
-    for (name, session) in asked {
-        let line = session.and_then(|mut session| session.answer_line(deadline));
+    for (name, dialogue) in asked {
+        let line = dialogue.and_then(|mut dialogue| dialogue.answer_line(deadline));
         match line.and_then(|line| client::result::<Status>(&line)) {
             Ok(status) => found.push(status),
             Err(problem) => {
@@ -96,10 +96,10 @@ fn difference(found: &[Status]) -> Option<String> {
     })
 }
 
-fn ask_status(globals: &Globals, path: &Path, deadline: Deadline) -> Result<Session, Problem> {
-    let mut session = Client::at(path, globals.timeout).session()?;
-    session.send(&Call::new(Request::Status), deadline)?;
-    Ok(session)
+fn ask_status(globals: &Globals, path: &Path, deadline: Deadline) -> Result<Dialogue, Problem> {
+    let mut dialogue = Client::at(path, globals.timeout).dialogue()?;
+    dialogue.send(&Call::new(Request::Status), deadline)?;
+    Ok(dialogue)
 }
 
 fn exit(is_whole: bool) -> Exit {

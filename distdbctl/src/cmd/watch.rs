@@ -6,7 +6,7 @@ use common::control::watching::{WatchBegun, WatchEvent, WatchLine};
 
 use crate::args::Globals;
 use crate::args::command::Watch;
-use crate::client::{self, Client, Session};
+use crate::client::{self, Client, Dialogue};
 use crate::cmd::{self, child, kv};
 use crate::connection::Lost;
 use crate::exit::Exit;
@@ -27,12 +27,12 @@ pub(crate) fn watch(
     if !watch.command.is_empty() {
         child::close_inherited();
     }
-    let mut session = Client::new(globals)?.session()?;
-    let begun: WatchBegun = session.ask(&request)?;
+    let mut dialogue = Client::new(globals)?.dialogue()?;
+    let begun: WatchBegun = dialogue.ask(&request)?;
     if output.is_verbose() {
         output.note(&format!("watching from revision {}", begun.from));
     }
-    follow(&mut session, watch, begun.from, output)
+    follow(&mut dialogue, watch, begun.from, output)
 }
 
 fn selection(watch: &Watch) -> Result<Selection, Problem> {
@@ -46,17 +46,17 @@ fn selection(watch: &Watch) -> Result<Selection, Problem> {
 /// Hands out change after change, until the count is reached, a command fails or the node ends it.
 /// `resume` is the first revision that was not delivered yet.
 fn follow(
-    session: &mut Session,
+    dialogue: &mut Dialogue,
     watch: &Watch,
     mut resume: u64,
     output: &mut Output,
 ) -> Result<Exit, Problem> {
     let mut left = watch.count;
     loop {
-        let line = match session.connection.receive_for_reader() {
+        let line = match dialogue.connection.receive_for_reader() {
             Ok(line) => line,
-            Err(Lost::OutputClosed) => return Err(session.problem(Lost::OutputClosed)),
-            Err(lost) => return Err(resumable(session.problem(lost), resume)),
+            Err(Lost::OutputClosed) => return Err(dialogue.problem(Lost::OutputClosed)),
+            Err(lost) => return Err(resumable(dialogue.problem(lost), resume)),
         };
         let line: WatchLine =
             serde_json::from_slice(&line).map_err(|error| client::unreadable(&error))?;
