@@ -85,7 +85,7 @@ fn log(event: &Event) {
         }
         Event::BecomeReady { how, keys } => tracing::info!(?how, keys, "serves"),
         Event::DonorBehind { donor } => {
-            tracing::info!(id = %donor, "the donor is behind; asks again")
+            tracing::info!(id = %donor, "the donor is behind; asks again");
         }
         Event::Repair { changed } => tracing::info!(changed, "merged the states of all peers"),
         Event::Member { id, name, address } => tracing::info!(%name, %id, address, "member"),
@@ -144,7 +144,7 @@ fn log(event: &Event) {
 fn log_causal(event: &CausalEvent) {
     match event {
         CausalEvent::Suspect { peer } => {
-            tracing::warn!(id = %peer, "suspects a peer to have failed")
+            tracing::warn!(id = %peer, "suspects a peer to have failed");
         }
         CausalEvent::Trust { peer } => tracing::info!(id = %peer, "trusts a peer again"),
         CausalEvent::BeginStateSync { donor } => {
