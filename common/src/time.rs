@@ -47,6 +47,12 @@ impl<T: Ord + Copy> Timers<T> {
         self.due.entry(timer).or_insert(at);
     }
 
+    /// Lets `timer` fire at `at`, unless it fires earlier.
+    pub fn set_by(&mut self, timer: T, at: Time) {
+        let due = self.due.entry(timer).or_insert(at);
+        *due = at.min(*due);
+    }
+
     /// `timer` will not fire.
     pub fn cancel(&mut self, timer: T) {
         self.due.remove(&timer);

@@ -34,6 +34,11 @@ impl Awaited {
         !self.by_write.is_empty()
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.by_write.len()
+    }
+
     pub(super) fn forget(&mut self, request: RequestId) {
         self.by_write.retain(|(_, waiting), _| *waiting != request);
     }
@@ -65,7 +70,7 @@ impl Causal {
             return;
         }
         self.acks.by_write.insert((counter, request), wait);
-        self.timers.set_first(Timer::Deadline, deadline);
+        self.timers.set_by(Timer::Deadline, deadline);
     }
 
     /// More than there are members will never have it.

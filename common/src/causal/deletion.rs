@@ -2,15 +2,21 @@
 
 use std::collections::VecDeque;
 
+use crate::causal::clock::Dot;
 use crate::causal::request::delete_reply;
+use crate::causal::store::Store;
 use crate::causal::{Causal, Effects};
 use crate::control::acks::Acks;
+use crate::kv::command::Tag;
 use crate::kv::key::Key;
 use crate::protocol::RequestId;
 use crate::time::Time;
 
 /// Keys that go in one commit.
 const KEYS_MAX: usize = 2_000;
+
+/// Deletions that are under way. Each pins a state.
+pub(super) const DELETIONS_MAX: usize = 64;
 
 /// The deletions that are under way, one after another.
 #[derive(Debug, Default)]
@@ -22,16 +28,18 @@ pub(super) struct Deletions {
 struct Deletion {
     request: RequestId,
     prefix: String,
-    acks: Acks,
-    deadline: Time,
+    acks: (Acks, Time),
+    tag: Option<(Tag, u64)>,
+    /// What there was when it was asked for: what is written later stays.
+    store: Store,
     /// The keys behind this one are to come.
     behind: Option<Key>,
     deleted: u64,
 }
 
 impl Deletions {
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
 }
 
@@ -40,31 +48,38 @@ impl Causal {
         &mut self,
         request: RequestId,
         prefix: String,
-        acks: Acks,
-        deadline: Time,
+        acks: (Acks, Time),
+        tag: Option<(Tag, u64)>,
     ) {
-        let (behind, deleted) = (None, 0);
-        self.deletions.all.push_back(Deletion { request, prefix, acks, deadline, behind, deleted });
+        let (store, behind, deleted) = (self.store.clone(), None, 0);
+        let deletion = Deletion { request, prefix, acks, tag, store, behind, deleted };
+        self.deletions.all.push_back(deletion);
     }
 
-    /// Deletes the next keys. What is written behind the place that it has come to stays, as if it
-    /// had been written after.
+    /// Deletes the next keys of the oldest one.
     pub(super) fn go_on_deleting(&mut self, now: Time, effects: &mut Effects) {
         let Some(mut deletion) = self.deletions.all.pop_front() else { return };
-        let start = deletion.behind.as_ref().map(Key::as_str);
-        let keys = self.store.range(&deletion.prefix, start).map(|(key, _)| key);
-        let of_mode = keys.filter(|key| self.is_causal(key));
-        let keys: Vec<Key> = of_mode.take(KEYS_MAX).cloned().collect();
-        deletion.deleted += keys.len() as u64;
+        let keys = deletion.store.range(&deletion.prefix, deletion.behind.as_ref());
+        let of_mode = keys.filter(|(key, _)| self.is_causal(key)).take(KEYS_MAX);
+        let dots = of_mode.map(|(key, versions)| {
+            (key.clone(), versions.iter().map(|version| version.dot).collect::<Vec<Dot>>())
+        });
+        let mut keys: Vec<_> = dots.collect();
         let is_done = keys.len() < KEYS_MAX;
-        deletion.behind = keys.last().cloned();
-        for key in keys {
-            self.delete_key(now, key, effects);
+        deletion.behind = keys.last().map(|(key, _)| key.clone());
+        keys.retain(|(key, dots)| {
+            self.store.get(key).iter().any(|version| dots.contains(&version.dot))
+        });
+        deletion.deleted += keys.len() as u64;
+        let last = keys.len().wrapping_sub(1);
+        for (place, (key, dots)) in keys.iter().enumerate() {
+            let tag = deletion.tag.filter(|_| is_done && place == last);
+            self.delete_versions(now, (key.clone(), dots), tag, deletion.deleted, effects);
         }
         if is_done {
-            let Deletion { request, acks, deadline, deleted, .. } = deletion;
+            let Deletion { request, acks, deleted, .. } = deletion;
             let reply = delete_reply(deleted, self.lamport, false);
-            self.answer_when_acknowledged(request, (acks, deadline), reply, None, effects);
+            self.answer_when_acknowledged(request, acks, reply, None, effects);
         } else {
             self.deletions.all.push_front(deletion);
         }

@@ -166,8 +166,6 @@ pub struct Causal {
     is_pump_due: bool,
     /// Whether writes may have as many acknowledgements as was asked for.
     are_acks_due: bool,
-    /// Whether clients wait for what others have.
-    is_want_due: bool,
     /// Whether the clock has advanced since those who wait were looked at.
     has_advanced: bool,
     /// A state has taken this one's place since the node last asked.
@@ -223,14 +221,13 @@ impl Protocol for Causal {
 
     fn flush(&mut self, now: Time, effects: &mut Effects) {
         self.unpark(now, effects);
-        if !self.deletions.is_empty() {
+        if self.deletions.len() > 0 {
             self.go_on_deleting(now, effects);
             self.timers.set(Timer::Deletion, now);
         }
         if std::mem::take(&mut self.are_acks_due) {
             self.answer_acknowledged(effects);
         }
-        self.want(effects);
         self.pump(now, effects);
         self.acknowledge(effects);
         self.save(effects);
@@ -275,6 +272,7 @@ impl Causal {
             // The beat is an acknowledgement.
             peer.unacknowledged = 0;
         }
+        self.want(effects);
         self.look_at_donor(now, effects);
         self.drop_old_gifts(now);
         self.release_log();
@@ -291,6 +289,8 @@ impl Causal {
 
     fn on_peer_up(&mut self, now: Time, id: NodeId, effects: &mut Effects) {
         self.peers.insert(id, Peer::default());
+        // It tells anew what it has: a disk may have lost something.
+        self.known.remove(&id);
         let interval = self.config.heartbeat_interval;
         self.detectors.entry(id).or_insert_with(|| Detector::new(now, interval));
         effects.send(id, self.beat(now));
@@ -310,7 +310,7 @@ impl Causal {
             Message::Writes { writes, is_urgent } => {
                 self.on_writes(now, from, writes, is_urgent, effects);
             }
-            Message::Ack(ack) => self.on_ack(from, ack),
+            Message::Ack(ack) => self.on_ack(now, from, ack),
             Message::Beat(beat) => {
                 let detector = self.detectors.get_mut(&from);
                 if detector.and_then(|detector| detector.hear(now)) == Some(Transition::Trust) {
@@ -318,7 +318,7 @@ impl Causal {
                 }
                 self.on_beat(now, from, beat, effects);
             }
-            Message::Want(ack) => self.on_want(from, ack),
+            Message::Want(ack) => self.on_want(now, from, ack),
             Message::Behind => self.begin_sync(now, from, effects),
             Message::SyncAsk { session } => self.on_sync_ask(now, from, session, effects),
             Message::SyncTree { session, clock, lamport, tops } => {

@@ -41,6 +41,9 @@ const ACK_WRITES: u64 = 512;
 /// After so many beats with equal clocks and other states two nodes compare their states.
 const DIFFERS_BEATS: u32 = 3;
 
+/// After so many more they do it again.
+const DIFFERS_PERIOD: u32 = 50;
+
 impl Causal {
     /// What this node has, as others are told once this commit is durable.
     pub(super) fn ack(&self) -> Ack {
@@ -74,10 +77,9 @@ impl Causal {
         peer.ready = ready;
         peer.hears = hears.into_iter().collect();
         peer.differs = if is_same { peer.differs + 1 } else { 0 };
-        let differs = peer.differs == DIFFERS_BEATS;
-        self.on_ack(from, ack);
+        let differs = peer.differs % DIFFERS_PERIOD == DIFFERS_BEATS;
+        self.on_ack(now, from, ack);
         self.choose_relays(from);
-        self.send_again_if_alive(from);
         if differs {
             effects.observe(CausalEvent::StatesDiffer { peer: from });
             self.begin_sync(now, from, effects);
@@ -86,8 +88,8 @@ impl Causal {
         }
     }
 
-    /// A member tells what it has.
-    pub(super) fn on_ack(&mut self, from: NodeId, ack: Ack) {
+    /// A member tells what it has. As long as it gets on, nothing is sent again.
+    pub(super) fn on_ack(&mut self, now: Time, from: NodeId, ack: Ack) {
         let Ack { clock, beyond } = ack;
         self.owed = self.owed.max(clock.get(self.config.node));
         let known = self.known.entry(from).or_default();
@@ -96,20 +98,24 @@ impl Causal {
         known.merge(&clock);
         let after = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
         peer.beyond = beyond.into_iter().collect();
-        if after > before || !peer.is_owed(known) {
+        let is_owed = peer.is_owed(known);
+        if after > before || !is_owed {
             peer.retry.reset();
+        }
+        if is_owed {
+            peer.retry.arm(now, self.config.heartbeat_interval, &mut self.dice);
         }
         self.are_acks_due |= after > before;
         self.is_pump_due = true;
     }
 
     /// A client of a member waits: it gets all that it lacks, whoever wrote it.
-    pub(super) fn on_want(&mut self, from: NodeId, ack: Ack) {
-        self.on_ack(from, ack);
+    pub(super) fn on_want(&mut self, now: Time, from: NodeId, ack: Ack) {
+        self.on_ack(now, from, ack);
         let lacking: Vec<NodeId> = self.lacking(from).collect();
-        let Some(peer) = self.peers.get_mut(&from) else { return };
-        peer.relays.extend(lacking);
-        peer.sent.clear();
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.relays.extend(lacking);
+        }
     }
 
     /// Of whom a member lacks writes that are here, beside this node's own and its own.
@@ -127,21 +133,17 @@ impl Causal {
         peer.lags.retain(|writer, _| lacking.contains(writer));
         peer.relays.retain(|writer| lacking.contains(writer));
         for writer in lacking {
-            let beats = peer.lags.entry(writer).or_default();
-            *beats += 1;
+            let has = self.known.get(&member).map_or(0, |known| known.get(writer));
+            let (had, beats) = peer.lags.entry(writer).or_default();
+            *beats = if *had == has { *beats + 1 } else { 0 };
+            *had = has;
             let is_heard = heard.contains(&writer) && peer.hears.contains(&writer);
-            if !is_heard || *beats > RELAY_BEATS {
+            if !is_heard || *beats >= RELAY_BEATS {
                 peer.relays.insert(writer);
+            } else if *beats == 0 {
+                // It gets on by itself, or by what was relayed.
+                peer.relays.remove(&writer);
             }
-        }
-    }
-
-    /// A member of which nothing was heard for some retries is back.
-    fn send_again_if_alive(&mut self, member: NodeId) {
-        let Some(peer) = self.peers.get_mut(&member) else { return };
-        if peer.retry.has_failed() {
-            peer.retry.reset();
-            peer.sent.clear();
         }
     }
 
@@ -149,10 +151,12 @@ impl Causal {
     pub(super) fn on_retry_due(&mut self, now: Time) {
         for (id, peer) in &mut self.peers {
             if peer.retry.at.is_some_and(|at| at <= now) {
-                peer.retry.fire();
                 let known = self.known.entry(*id).or_default();
                 if peer.is_owed(known) {
+                    peer.retry.fire();
                     peer.sent.clear();
+                } else {
+                    peer.retry.reset();
                 }
                 self.is_pump_due = true;
             }

@@ -45,8 +45,7 @@ impl Parked {
 }
 
 impl Causal {
-    /// Whether a request can be carried out; if not it waits, and others are asked for what it
-    /// waits for (read repair).
+    /// Whether a request can be carried out; if not it waits.
     pub(super) fn may_proceed(
         &mut self,
         id: RequestId,
@@ -67,14 +66,13 @@ impl Causal {
             return false;
         }
         self.parked.all.insert(id, (call.clone(), deadline));
-        self.timers.set_first(Timer::Deadline, deadline);
-        self.is_want_due |= lacks;
+        self.timers.set_by(Timer::Deadline, deadline);
         false
     }
 
-    /// Asks all for what requests wait for, once for each commit.
+    /// What requests wait for should have come by itself: asks all for it (read repair).
     pub(super) fn want(&mut self, effects: &mut Effects) {
-        if std::mem::take(&mut self.is_want_due) {
+        if self.parked.len() > 0 {
             let to: Vec<_> = self.peers.keys().copied().collect();
             effects.send_each(&to.into(), Message::Want(self.ack()));
         }

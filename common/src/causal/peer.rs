@@ -18,7 +18,7 @@ pub(super) const WINDOW_WRITES: u64 = 4_096;
 const RETRY_HEARTBEATS: u32 = 3;
 
 /// The longest time between two retries, as a multiple of the first.
-const BACKOFF_MAX: u32 = 8;
+const BACKOFF_MAX: u32 = 4;
 
 /// A member that is connected.
 #[derive(Debug, Default)]
@@ -31,8 +31,9 @@ pub(super) struct Peer {
     pub(super) sent: BTreeMap<NodeId, u64>,
     /// Whose writes it gets from here, beside this node's own.
     pub(super) relays: BTreeSet<NodeId>,
-    /// For how many beats it has lacked something of this writer that is here.
-    pub(super) lags: BTreeMap<NodeId, u32>,
+    /// Of writers of which it lacks something that is here: what it has, and for how many beats it
+    /// has got no further.
+    pub(super) lags: BTreeMap<NodeId, (u64, u32)>,
     pub(super) retry: Retry,
     /// Whom it hears.
     pub(super) hears: BTreeSet<NodeId>,
@@ -62,7 +63,7 @@ impl Retry {
     pub(super) fn arm(&mut self, now: Time, heartbeat: Duration, dice: &mut ChaCha8Rng) {
         if self.at.is_none() {
             let first = heartbeat * RETRY_HEARTBEATS;
-            let pause = first * (1 << self.attempts.min(3)).min(BACKOFF_MAX);
+            let pause = first * (1 << self.attempts.min(8)).min(BACKOFF_MAX);
             let jitter = pause.mul_f64(f64::from(dice.next_u32()) / f64::from(u32::MAX) / 4.0);
             self.at = Some(now + pause + jitter);
         }
@@ -77,11 +78,6 @@ impl Retry {
     /// The member has got on.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
-    }
-
-    /// Whether there was one without success.
-    pub(super) fn has_failed(&self) -> bool {
-        self.attempts > 0
     }
 }
 

@@ -79,16 +79,14 @@ impl Causal {
 
     /// The page of `range`, of the keys that `counts`.
     pub fn list_where(&self, range: &Range, counts: impl Fn(&Key) -> bool) -> List {
-        let keys = self.store.range(&range.prefix, range.start.as_deref());
+        let keys = self.store.from(&range.prefix, range.start.as_deref());
         let keys = keys.filter(|(key, _)| counts(key));
         page(range, keys.map(|(key, versions)| row(key, &self.resolver_of(key).view(versions))))
     }
 
     fn conflicts(&self, prefix: &str, start: Option<&str>, limit: Option<u64>) -> Conflicts {
         let limit = usize::try_from(limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let mut found = self.store.several(prefix, start).filter(|(key, versions)| {
-            self.is_causal(key) && self.resolver_of(key).view(versions).conflict
-        });
+        let mut found = self.conflicting_from(prefix, start);
         let page = found.by_ref().take(limit.min(CONFLICTS_MAX));
         let items = page.map(|(key, versions)| ConflictingKey {
             key: key.clone(),
@@ -97,6 +95,21 @@ impl Causal {
         let items: Vec<_> = items.collect();
         let next = found.next().map(|(key, _)| key.clone());
         Conflicts { items, more: next.is_some(), next, context: Some(self.context()) }
+    }
+
+    fn conflicting_from<'a>(
+        &'a self,
+        prefix: &'a str,
+        start: Option<&str>,
+    ) -> impl Iterator<Item = (&'a Key, &'a [Version])> {
+        self.store.several(prefix, start).filter(|(key, versions)| {
+            self.is_causal(key) && self.resolver_of(key).view(versions).conflict
+        })
+    }
+
+    /// The keys of which somebody has to resolve the versions.
+    pub(super) fn conflicting(&self) -> impl Iterator<Item = &Key> {
+        self.conflicting_from("", None).map(|(key, _)| key)
     }
 
     /// What a key shows.

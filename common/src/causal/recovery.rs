@@ -118,7 +118,6 @@ impl Causal {
             disk_full: false,
             is_pump_due: false,
             are_acks_due: false,
-            is_want_due: false,
             has_advanced: false,
             has_jumped: false,
             is_watched: false,

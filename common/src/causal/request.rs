@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::causal::clock::Dot;
 use crate::causal::context::Context;
+use crate::causal::deletion::DELETIONS_MAX;
 use crate::causal::version::Version;
 use crate::causal::write::{Tagged, Write};
 use crate::causal::{Causal, Effects};
@@ -26,6 +27,9 @@ use crate::time::Time;
 
 /// How long a request of a client waits that does not say.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Requests that wait for acknowledgements.
+const AWAITED_MAX: usize = 20_000;
 
 /// Versions of a key that a client may let come to be (L8): a page of them is one line.
 const VERSIONS_MAX: usize = 1_024;
@@ -121,6 +125,10 @@ impl Causal {
                            it remembers";
             return Err(Failure::new(ErrorCode::Overloaded, message).retry_after_ms(100));
         }
+        if self.acks.len() >= AWAITED_MAX || self.deletions.len() >= DELETIONS_MAX {
+            let message = "too many requests wait here for acknowledgements";
+            return Err(Failure::new(ErrorCode::Overloaded, message).retry_after_ms(100));
+        }
         let Some((tag, hash)) = job.tag else { return Ok(None) };
         match self.sessions.look_up(tag, hash) {
             Known::New => Ok(None),
@@ -158,7 +166,7 @@ impl Causal {
                 return Ok(Some(self.delete_one(now, job, change, effects)));
             }
             Request::Delete { selection: Selection::Prefix(prefix), .. } => {
-                self.begin_deletion(job.id, prefix, job.acks, job.deadline);
+                self.begin_deletion(job.id, prefix, (job.acks, job.deadline), job.tag);
                 return Ok(None);
             }
             _ => unreachable!("these are the writes"),
@@ -249,12 +257,21 @@ impl Causal {
         delete_reply(deleted, revision, false)
     }
 
-    /// Deletes one key, all of it that is here.
-    pub(super) fn delete_key(&mut self, now: Time, key: Key, effects: &mut Effects) {
-        let replaces = seen(self.store.get(&key), None);
+    /// Deletes of a key the versions with these dots; the outcome is that of the whole request, if
+    /// this is its last write.
+    pub(super) fn delete_versions(
+        &mut self,
+        now: Time,
+        (key, dots): (Key, &[Dot]),
+        tag: Option<(Tag, u64)>,
+        deleted: u64,
+        effects: &mut Effects,
+    ) {
+        let held = self.store.get(&key).iter().map(|version| version.dot);
+        let replaces = held.filter(|dot| dots.contains(dot)).collect();
         let change = Change { key, replaces, value: None };
-        let outcome = |revision| Outcome::Deleted { deleted: 1, revision };
-        self.write(now, change, None, outcome, effects);
+        let outcome = |revision| Outcome::Deleted { deleted, revision };
+        self.write(now, change, tag, outcome, effects);
     }
 
     /// Makes a write of this node, and applies it; all others are sent it. Spec: Write.

@@ -83,14 +83,31 @@ impl Store {
     }
 
     /// The keys with `prefix`, from the first one on that is at least `start`.
-    pub fn range<'a>(
+    pub fn from<'a>(
         &'a self,
         prefix: &'a str,
         start: Option<&str>,
-    ) -> impl Iterator<Item = (&'a Key, &'a [Version])> {
+    ) -> impl Iterator<Item = (&'a Key, &'a [Version])> + use<'a> {
         let from = start.map_or(prefix, |start| start.max(prefix));
-        let bounds = (Bound::Included(from), Bound::Unbounded);
-        let keys = self.keys.range::<_, str>(bounds);
+        self.between(Bound::Included(from), prefix)
+    }
+
+    /// The keys with `prefix`, those behind `after`.
+    pub fn range<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a Key>,
+    ) -> impl Iterator<Item = (&'a Key, &'a [Version])> {
+        let from = after.map_or(Bound::Included(prefix), |key| Bound::Excluded(key.as_str()));
+        self.between(from, prefix)
+    }
+
+    fn between<'a>(
+        &'a self,
+        from: Bound<&str>,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a Key, &'a [Version])> + use<'a> {
+        let keys = self.keys.range::<_, str>((from, Bound::Unbounded));
         keys.map(|(key, versions)| (key, &**versions))
             .take_while(move |(key, _)| key.as_str().starts_with(prefix))
     }
