@@ -8,9 +8,13 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use common::causal::clock::Dot;
+use common::causal::context::Context;
+use common::kv::key::check_prefix;
 use common::kv::value::VALUE_BYTES_MAX;
 
 use crate::args::command::Command;
+use crate::args::command::keys::{Conflicts, Put, Resolve, Source};
 use crate::help;
 use crate::problem::Problem;
 
@@ -95,12 +99,22 @@ pub(crate) enum Format {
 /// Reads a command line; `Err` is what clap has to say, be it a mistake or the help asked for.
 pub(crate) fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
     let mut args = Args::from_arg_matches(&command(words).try_get_matches_from(words)?)?;
-    if let Command::Put(put) = &mut args.command {
+    if let Some(source) = source(&mut args.command) {
         // Behind `--` nothing has a special meaning: `put KEY -- "$value"` must store a `-` too.
         let literals = words.iter().skip_while(|word| *word != "--").skip(1);
-        put.is_literal = put.value.is_some() && literals.last() == put.value.as_ref();
+        source.is_literal = source.value.is_some() && literals.last() == source.value.as_ref();
     }
     Ok(args)
+}
+
+/// Where a command has its value from, if it takes one.
+fn source(command: &mut Command) -> Option<&mut Source> {
+    if let Command::Put(Put { source, .. })
+    | Command::Conflicts(Conflicts::Resolve(Resolve { source, .. })) = command
+    {
+        return Some(source);
+    }
+    None
 }
 
 /// The definition, without the variables of flags that are given: clap would refuse a bad
@@ -160,6 +174,41 @@ fn duration(text: &str) -> Result<Duration, String> {
     if is_enough { Ok(duration) } else { Err("it takes 1ms at least".to_owned()) }
 }
 
+/// A duration that may be below zero, in milliseconds.
+fn offset(text: &str) -> Result<i64, String> {
+    let (is_negative, length) = match text.strip_prefix('-') {
+        Some(length) => (true, length),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let wrong = "it takes a duration with or without a sign, such as 1h, -1h or 0s";
+    let length = duration_or_zero(length).map_err(|_| wrong)?;
+    let ms = i64::try_from(length.as_millis()).map_err(|_| wrong)?;
+    Ok(if is_negative { -ms } else { ms })
+}
+
+/// A write, as siblings are shown with it.
+fn dot(text: &str) -> Result<Dot, String> {
+    let clock = text.parse::<Context>().ok();
+    let mut dots = clock.iter().flat_map(Context::iter);
+    match (dots.next(), dots.next()) {
+        (Some(dot), None) => Ok(dot),
+        (None, _) | (Some(_), Some(_)) => {
+            Err("it takes NODE:COUNTER, as conflicts show prints it".to_owned())
+        }
+    }
+}
+
+/// What the digits of the benchmark's keys are put behind.
+fn key_prefix(text: &str) -> Result<String, String> {
+    if text.len() > KEY_PREFIX_BYTES_MAX {
+        return Err(format!("it takes {KEY_PREFIX_BYTES_MAX} bytes at most"));
+    }
+    check_prefix(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Leaves a key room for the digits behind it.
+const KEY_PREFIX_BYTES_MAX: usize = 1_000;
+
 fn value_size(text: &str) -> Result<usize, String> {
     let (digits, unit) = match text.strip_suffix(['K', 'M']) {
         Some(digits) if text.ends_with('K') => (digits, 1 << 10),
@@ -172,103 +221,4 @@ fn value_size(text: &str) -> Result<usize, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-    use common::control::request::Read;
-
-    use super::*;
-
-    fn words(line: &str) -> Vec<OsString> {
-        ["distdbctl"].into_iter().chain(line.split(' ')).map(OsString::from).collect()
-    }
-
-    fn read(line: &str) -> Args {
-        parse(&words(line)).expect(line)
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Args::command().debug_assert();
-    }
-
-    #[test]
-    fn flags_stand_before_or_after_the_command() {
-        for line in ["--node n -o json --timeout 2s get k", "get k --node=n -ojson --timeout 2s"] {
-            let globals = read(line).globals;
-            assert_eq!(globals.node, ["n"], "{line}");
-            assert_eq!(globals.output, Format::Json, "{line}");
-            assert_eq!(globals.timeout, Duration::from_secs(2), "{line}");
-        }
-    }
-
-    /// C3, C4: what a value may look like.
-    #[test]
-    fn a_value_is_what_stands_behind_the_key() {
-        let value = |line: &str| {
-            let Command::Put(put) = read(line).command else { panic!("{line} is a put") };
-            (put.value.map(|value| value.into_string().unwrap()), put.is_literal)
-        };
-        let (some, none) = (|text: &str, is_literal| (Some(text.to_owned()), is_literal), None);
-        assert_eq!(value("put k"), (none, false));
-        assert_eq!(value("put k -"), some("-", false));
-        assert_eq!(value("put k -5"), some("-5", false));
-        assert_eq!(value("put k -- -"), some("-", true));
-        assert_eq!(value("put -- k -"), some("-", true));
-        assert_eq!(value("put -- -"), (None, false));
-        assert_eq!(value("put k -- --help"), some("--help", true));
-        assert_eq!(value("put k -- --"), some("--", true));
-        assert_eq!(value("put k "), some("", false));
-        assert!(read("put k -v").globals.verbose);
-    }
-
-    #[test]
-    fn a_mistake_is_told_in_one_line() {
-        for (line, told) in [
-            ("--quiet", "command"),
-            ("fault", "command"),
-            ("get", "<KEY>"),
-            ("get k --nod n", "--nod"),
-            ("git k", "git"),
-            ("get k --timeout soon", "duration"),
-            ("get k --timeout 0s", "1ms"),
-            ("watch --count 0", "--count"),
-            ("delete", "KEY"),
-            ("delete k --prefix p", "--prefix"),
-            ("list --keys --count", "--count"),
-            ("bench --value-size 2M", "1M"),
-            ("fault partition", "PEERS"),
-            ("member remove", "<NAME>"),
-            ("mode set a/ paxos", "paxos"),
-            ("explain --for rain", "rain"),
-            ("get k --read session", "session"),
-            ("get k --read stale --stale", "--stale"),
-        ] {
-            let error = parse(&words(line)).expect_err(line);
-            let problem = problem(&error);
-            assert!(problem.message.contains(told), "{line}: {problem}");
-            assert!(!problem.message.contains('\n'), "{line}: {problem}");
-        }
-    }
-
-    #[test]
-    fn a_read_may_be_told_how_fresh_it_is_to_be() {
-        let how = |line: &str| {
-            let Command::Get(get) = read(line).command else { panic!("{line} is a get") };
-            get.freshness.read()
-        };
-        assert_eq!(how("get k"), None);
-        assert_eq!(how("get k --read linearizable"), Some(Read::Linearizable));
-        assert_eq!(how("get k --read stale"), Some(Read::Stale));
-        assert_eq!(how("get k --stale"), Some(Read::Stale));
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(value_size("0"), Ok(0));
-        assert_eq!(value_size("64K"), Ok(65_536));
-        assert_eq!(value_size("1M"), Ok(1_048_576));
-        for bad in ["", "K", "-1", "1.5K", "1k", "99999999999999999999M"] {
-            assert!(value_size(bad).is_err(), "{bad:?}");
-        }
-    }
-}
+mod tests;

@@ -23,9 +23,9 @@ Output:
 
 Retries:
   A node that has no leader or quorum, is not ready, too busy or about to end is asked again until
-  --timeout, after the time that it names, else after 50 to 500 ms. A put, delete or mode set whose
-  answer got lost is asked again under the same tag, so that it takes effect once; only for keys in
-  raft mode, as broadcast mode knows no tags. Exit code 74 means that --timeout came before it was
+  --timeout, after the time that it names, else after 50 to 500 ms. A write or mode set whose
+  answer got lost is asked again under the same tag, so that it takes effect once; not for keys in
+  broadcast mode, which knows no tags. Exit code 74 means that --timeout came before it was
   known. A change of the members waits for the change before it and for a leader that has settled;
   it is never sent again once it may have been applied. call, batch and bench send a request once.
   Without a daemon at the socket nothing is tried again.
@@ -87,6 +87,27 @@ a value of one byte. A number may be negative without '--'.
 pub(crate) const AFTER_READ: &str = "\
 In raft mode a read is linearizable, from any node, and needs a majority; with --read stale it is
 this node's own copy, which may be old. In broadcast mode every read is this node's own copy.
+";
+
+/// Below the help of `incr`.
+pub(crate) const AFTER_INCR: &str = "\
+The key is in causal mode with the resolver counter (distdbctl mode set PREFIX causal --resolver
+counter). What nodes count at the same time adds up. An incr that ends with 74 may have been
+counted: distdbctl get tells.
+";
+
+/// Below the help of `add` and `remove`.
+pub(crate) const AFTER_SET: &str = "\
+The key is in causal mode with the resolver set (distdbctl mode set PREFIX causal --resolver set).
+Get prints the elements, a line each. An element that is added on one node while another removes it
+stays. Each element is a request of its own; behind '--' an element may begin with a dash.
+";
+
+/// Below the help of `conflicts resolve`.
+pub(crate) const AFTER_RESOLVE: &str = "\
+The value comes from VALUE or stdin as that of put does, or is that of the sibling that --take names.
+It takes the place of all siblings that the node has, or with --context, --session or --take of
+those that were seen before; one that came later stays beside it.
 ";
 
 /// Below the help of `member remove`.

@@ -4,6 +4,7 @@
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use clap::error::ErrorKind;
+use common::identity::NodeName;
 use serde::Serialize;
 
 use crate::args::{self, Format, Globals};
@@ -141,10 +142,18 @@ fn tell(problem: &Problem, is_json: bool, is_quiet: bool) {
         write_line(&object);
         return;
     }
-    match &problem.hint {
-        Some(hint) => say(&format!("{problem}; {hint}")),
-        None => say(&problem.message),
+    let acks = problem.acks.as_deref().map(acknowledged);
+    let parts = [Some(problem.message.clone()), acks, problem.hint.clone()];
+    say(&parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
+}
+
+/// Who has a write that not all have who should.
+fn acknowledged(nodes: &[NodeName]) -> String {
+    let nodes: Vec<_> = nodes.iter().map(NodeName::as_str).collect();
+    if nodes.is_empty() {
+        return "nobody has acknowledged it".to_owned();
     }
+    format!("acknowledged by {}", nodes.join(", "))
 }
 
 fn say(message: &str) {

@@ -1,9 +1,9 @@
 //! Asks again where that is safe and may help, as long as there is time.
 //!
 //! What can't have been applied is asked again as it was. A write of which nobody knows is asked
-//! again under the `request` tag of its first try, so that the node executes it once. Only raft
-//! mode promises that: in broadcast mode a repeated write could undo a later one, so there the
-//! outcome stays unknown.
+//! again under the `request` tag of its first try, so that the node executes it once. Raft and
+//! causal mode promise that: in broadcast mode a repeated write could undo a later one, so there
+//! the outcome stays unknown.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -184,20 +184,22 @@ fn is_executed_once(
     }
     let rows = status.modes.into_iter().map(|row| row.rule().map(|rule| (row.prefix, rule)));
     let table = rows.collect::<Option<_>>().and_then(ModeTable::from_rows);
-    Ok(table.is_some_and(|modes| is_in_raft_mode(request, &modes)))
+    Ok(table.is_some_and(|modes| is_tag_heeded(request, &modes)))
 }
 
-fn is_in_raft_mode(request: &Request, modes: &ModeTable) -> bool {
+/// Whether all keys of a request are in modes that keep a table of tags. The node that may have
+/// executed it is the one that is asked again.
+fn is_tag_heeded(request: &Request, modes: &ModeTable) -> bool {
     if let Request::Put { key, .. } | Request::Delete { selection: Selection::Key(key), .. } =
         request
     {
-        return modes.mode_of(key.as_str()) == Mode::Raft;
+        return modes.mode_of(key.as_str()) != Mode::Broadcast;
     }
     if let Request::Delete { selection: Selection::Prefix(prefix), .. } = request {
-        return modes.is_uniform(prefix) && modes.mode_of(prefix) == Mode::Raft;
+        return !modes.may_have(prefix, Mode::Broadcast);
     }
-    // The table itself is replicated by raft.
-    matches!(request, Request::ModeSet { .. })
+    // What no other mode than causal mode does, or raft, which replicates the table itself.
+    request.is_write()
 }
 
 /// The number of this process's next write. Drawn, because a process id or a clock may be another

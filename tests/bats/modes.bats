@@ -10,12 +10,12 @@ mode_of() {
 }
 
 has_row() {
-    ctl --node "$1" mode list | grep -qx "$2"$'\t'"$3"
+    ctl --node "$1" mode list | grep -qx "$2"$'\t'"$3"$'\t'"${4:--}"
 }
 
 @test "the mode that a cluster was founded in is that of every key" {
     start_single
-    [ "$(ctl mode list)" = $'prefix\tmode\n\traft' ]
+    [ "$(ctl mode list)" = $'prefix\tmode\tresolver\n\traft\t-' ]
     [ "$(mode_of node1 any)" = raft ]
     [ "$(of node1 status 'modes[0].mode')" = raft ]
 }
@@ -33,6 +33,19 @@ has_row() {
         [ "$(mode_of $node cache/x)" = broadcast ]
         [ "$(mode_of $node cache/safe/x)" = raft ]
     done
+}
+
+@test "a prefix in causal mode has a resolver, and no other has" {
+    start_single
+    expect 0 ctl mode set presence/ causal
+    expect 0 ctl mode set hits/ causal --resolver counter
+    has_row node1 presence/ causal siblings
+    has_row node1 hits/ causal counter
+    [ "$(of node1 status 'modes[1].resolver')" = counter ]
+    expect 2 ctl mode set a/ raft --resolver lww
+    expect 2 ctl mode set a/ causal --resolver best
+    [[ $stderr == *siblings*lww*max*min*counter*set* ]]
+    expect 65 ctl call mode_set '{"prefix":"a/","mode":"raft","resolver":"lww"}'
 }
 
 @test "the node that was told of a mode goes by it at once" {
@@ -68,7 +81,7 @@ has_row() {
     expect 0 ctl mode set cache/ broadcast --dry-run
     ctl -o json mode set cache/ broadcast --dry-run >reply
     [ "$(jq .changed reply)" = false ]
-    [ "$(ctl mode list)" = $'prefix\tmode\n\traft' ]
+    [ "$(ctl mode list)" = $'prefix\tmode\tresolver\n\traft\t-' ]
     ctl -o json mode set cache/ broadcast >reply
     [ "$(jq .changed reply)" = true ]
     ctl -o json mode list | jq -e '.modes | length == 2'

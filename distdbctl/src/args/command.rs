@@ -2,17 +2,19 @@
 
 pub(crate) mod cluster;
 pub(crate) mod fault;
+pub(crate) mod keys;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
-use common::control::request::Read;
+use common::control::acks::Acks;
 
 use crate::args::command::cluster::{Explain, Member, Mode};
 use crate::args::command::fault::Fault;
-use crate::args::{duration, value_size};
+use crate::args::command::keys::{Conflicts, Delete, Elements, Freshness, Get, Incr, List, Put};
+use crate::args::{duration, key_prefix, value_size};
 use crate::help;
 
 /// What to do.
@@ -21,7 +23,7 @@ pub(crate) enum Command {
     /// Store a value
     #[command(after_help = help::AFTER_PUT)]
     Put(Put),
-    /// Print a value; exit 1 if the key does not exist
+    /// Print a value; exit 1 if the key does not exist, 5 if others stand beside the value
     #[command(after_help = help::AFTER_READ)]
     Get(Get),
     /// Remove a key, or all with a prefix; print how many; exit 1 if none
@@ -30,6 +32,18 @@ pub(crate) enum Command {
     /// Print keys and values, in the order of the keys
     #[command(visible_alias = "ls", after_help = help::AFTER_READ)]
     List(List),
+    /// Add to a counter, and print what it is at (causal mode)
+    #[command(after_help = help::AFTER_INCR)]
+    Incr(Incr),
+    /// Add elements to a set (causal mode)
+    #[command(after_help = help::AFTER_SET)]
+    Add(Elements),
+    /// Take elements out of a set (causal mode)
+    #[command(after_help = help::AFTER_SET)]
+    Remove(Elements),
+    /// Look after concurrent writes that stand side by side (causal mode)
+    #[command(subcommand)]
+    Conflicts(Conflicts),
     /// Print changes, or run a command for each, from here on
     #[command(after_help = help::AFTER_WATCH)]
     Watch(Watch),
@@ -57,14 +71,15 @@ pub(crate) enum Command {
     /// Whether the node and its cluster are whole; exit 7 if not
     Health,
     /// Take over what the connected peers have and this node lacks; print how many keys changed
-    Sync,
+    #[command(visible_alias = "repair")]
+    Sync(Sync),
     /// Send a request of the protocol, print the answer
     #[command(after_help = help::AFTER_CALL)]
     Call(Call),
     /// Run many commands over one connection
     #[command(after_help = help::AFTER_BATCH)]
     Batch(Batch),
-    /// Make the node's own links or disk fail (daemons with --enable-faults), and print what fails
+    /// Make the node's own links, disk or clock fail (daemons with --enable-faults), and print what fails
     #[command(subcommand)]
     Fault(Fault),
     /// Measure throughput and latency
@@ -83,92 +98,6 @@ pub(crate) enum Command {
         /// Where to
         directory: PathBuf,
     },
-}
-
-/// `put`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Put {
-    /// 1 to 1,024 bytes of UTF-8, no control characters
-    pub(crate) key: OsString,
-    /// Up to 1 MiB; without it, or with '-', stdin
-    #[arg(allow_negative_numbers = true)]
-    pub(crate) value: Option<OsString>,
-    /// Whether the value stands behind `--`, so that `-` is a value.
-    #[arg(skip)]
-    pub(crate) is_literal: bool,
-}
-
-/// `get`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Get {
-    /// Which
-    pub(crate) key: OsString,
-    #[command(flatten)]
-    pub(crate) freshness: Freshness,
-}
-
-/// How fresh a read is to be. Without a word, as fresh as the keys' mode has it.
-#[derive(Debug, Clone, Copy, Default, ClapArgs)]
-pub(crate) struct Freshness {
-    /// How fresh it must be
-    #[arg(long, value_enum, value_name = "HOW")]
-    read: Option<ReadLevel>,
-    /// What users of other stores try first.
-    #[arg(long, hide = true, conflicts_with = "read")]
-    stale: bool,
-}
-
-impl Freshness {
-    pub(crate) fn read(self) -> Option<Read> {
-        if self.stale { Some(Read::Stale) } else { self.read.map(Into::into) }
-    }
-}
-
-/// What `--read` takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ReadLevel {
-    /// As if there were one copy; what raft mode does unless told otherwise
-    Linearizable,
-    /// What this node has, even if it is cut off from the others
-    Stale,
-}
-
-impl From<ReadLevel> for Read {
-    fn from(level: ReadLevel) -> Self {
-        match level {
-            ReadLevel::Linearizable => Self::Linearizable,
-            ReadLevel::Stale => Self::Stale,
-        }
-    }
-}
-
-/// `delete`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Delete {
-    /// Which
-    #[arg(required_unless_present = "prefix", conflicts_with = "prefix")]
-    pub(crate) key: Option<OsString>,
-    /// All that begin with it
-    #[arg(long)]
-    pub(crate) prefix: Option<OsString>,
-}
-
-/// `list`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct List {
-    /// Those that begin with it; without it, all
-    pub(crate) prefix: Option<OsString>,
-    /// Keys alone
-    #[arg(long)]
-    pub(crate) keys: bool,
-    /// How many there are
-    #[arg(long, conflicts_with = "keys")]
-    pub(crate) count: bool,
-    /// No more than so many
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<u64>,
-    #[command(flatten)]
-    pub(crate) freshness: Freshness,
 }
 
 /// `watch`.
@@ -207,6 +136,16 @@ pub(crate) struct Status {
     pub(crate) all: bool,
 }
 
+/// `sync`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sync {
+    /// Only keys that begin with it; without it, all
+    pub(crate) prefix: Option<OsString>,
+    /// Print the keys that differ, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// `call`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Call {
@@ -242,6 +181,12 @@ pub(crate) struct Bench {
     /// How many keys there are
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) keys: u32,
+    /// What the keys begin with: a prefix in the mode that is to be measured
+    #[arg(long, value_name = "PREFIX", default_value = "bench/", value_parser = key_prefix)]
+    pub(crate) key_prefix: String,
+    /// How many nodes must have a put on their disks before it is answered
+    #[arg(long, value_name = "N|majority|all", default_value_t)]
+    pub(crate) acks: Acks,
     #[command(flatten)]
     pub(crate) freshness: Freshness,
 }

@@ -11,9 +11,21 @@ use crate::output::Output;
 use crate::problem::Problem;
 
 /// Operations that change nothing. Of any other, no answer means that its outcome is unknown.
-const READS: [&str; 13] = [
-    "hello", "get", "list", "watch", "cancel", "status", "members", "modes", "wait", "live",
-    "ready", "health", "explain",
+const READS: [&str; 14] = [
+    "hello",
+    "get",
+    "list",
+    "conflicts",
+    "watch",
+    "cancel",
+    "status",
+    "members",
+    "modes",
+    "wait",
+    "live",
+    "ready",
+    "health",
+    "explain",
 ];
 
 /// What counts of a line, whatever else is in it.

@@ -7,8 +7,9 @@ use common::control::request::Request;
 use common::control::status::Check;
 use common::identity::NodeName;
 
-use crate::args::command::Wait;
+use crate::args::command::{Sync, Wait};
 use crate::client::Client;
+use crate::cmd;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::problem::{Code, OwnCode, Problem};
@@ -58,16 +59,21 @@ fn check(client: &Client, request: &Request, output: &mut Output) -> Result<Exit
     Ok(if check.ok { Exit::DONE } else { Exit::FOUND_SOMETHING })
 }
 
-pub(crate) fn sync(client: &Client, output: &mut Output) -> Result<Exit, Problem> {
-    let synced: Synced = client.ask(&Request::sync())?;
+pub(crate) fn sync(client: &Client, sync: &Sync, output: &mut Output) -> Result<Exit, Problem> {
+    let prefix = sync.prefix.as_deref().map(cmd::prefix).transpose()?;
+    let synced: Synced = client.ask(&Request::Sync { prefix, dry_run: sync.dry_run })?;
     if output.is_json() {
         output.json(&synced)?;
         return Ok(Exit::DONE);
     }
-    output.line(synced.changed.to_string().as_bytes())?;
+    match &synced.differing {
+        Some(keys) => keys.iter().try_for_each(|key| output.cells(&[key.as_str().as_bytes()]))?,
+        None => output.line(synced.changed.to_string().as_bytes())?,
+    }
     if output.is_verbose() {
         let from: Vec<_> = synced.from.iter().map(NodeName::as_str).collect();
-        output.note(&format!("merged the state of {}", from.join(", ")));
+        let done = if sync.dry_run { "compared with" } else { "merged" };
+        output.note(&format!("{done} the state of {}", from.join(", ")));
     }
     Ok(Exit::DONE)
 }

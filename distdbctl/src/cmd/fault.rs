@@ -1,4 +1,4 @@
-//! `fault`: lets the links and the disk of the node addressed fail, as far as it allows that.
+//! `fault`: lets links, disk and clock of the node addressed fail, as far as it allows that.
 
 use common::control::fault::{self, Direction, FaultKind, Faults};
 use common::control::request::Request;
@@ -47,6 +47,11 @@ fn requested(fault: Fault) -> Result<Option<fault::Fault>, Problem> {
         }
         Fault::Disk { duration } => fault::Fault {
             kind: FaultKind::Disk(duration),
+            peers: Vec::new(),
+            direction: Direction::Both,
+        },
+        Fault::Clock { ms } => fault::Fault {
+            kind: FaultKind::Clock(ms),
             peers: Vec::new(),
             direction: Direction::Both,
         },

@@ -1,5 +1,6 @@
 //! `put`, `get`, `delete` and `list`.
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Read, stdin};
 use std::os::unix::ffi::OsStrExt;
 
@@ -11,9 +12,9 @@ use common::kv::value::{VALUE_BYTES_MAX, Value};
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::args::command::{Delete, Get, List, Put};
+use crate::args::command::keys::{Delete, Get, List, Put, Source};
 use crate::client::Client;
-use crate::cmd;
+use crate::cmd::{self, siblings};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::problem::{OwnCode, Problem};
@@ -23,22 +24,38 @@ pub(crate) fn put(
     put: &Put,
     output: &mut Output,
 ) -> Result<Exit, Problem> {
-    let key = cmd::key(&put.key)?;
-    let value = match &put.value {
-        Some(value) if put.is_literal || value != "-" => checked(value.as_bytes().to_vec())?,
-        None if stdin().is_terminal() => {
-            return Err(Problem::usage("VALUE is missing, and stdin is a terminal")
-                .with_hint("put KEY VALUE, or put KEY < FILE; '-' reads from the terminal"));
-        }
-        None | Some(_) => checked(read_value()?)?,
+    let request = Request::Put {
+        key: cmd::key(&put.key)?,
+        value: value(&put.source)?,
+        acks: put.writing.acks(),
+        context: put.writing.context.clone(),
+        conditional: false,
     };
-    let reply: reply::Put = client()?.ask(&Request::put(key, value))?;
-    if output.is_json() {
-        output.json(&reply)?;
-    } else if output.is_verbose() {
-        output.line(reply.revision.to_string().as_bytes())?;
-    }
+    print_write(&client()?.ask(&request)?, output)?;
     Ok(Exit::DONE)
+}
+
+/// Of a write that answers as `put` does: nothing, unless somebody wants to know.
+pub(super) fn print_write(reply: &reply::Put, output: &mut Output) -> Result<(), Problem> {
+    if output.is_json() {
+        output.json(reply)
+    } else if output.is_verbose() {
+        output.line(reply.revision.to_string().as_bytes())
+    } else {
+        Ok(())
+    }
+}
+
+/// The value that the command line has, or stdin.
+pub(super) fn value(source: &Source) -> Result<Value, Problem> {
+    match &source.value {
+        Some(value) if source.is_literal || value != "-" => checked(value.as_bytes().to_vec()),
+        None if stdin().is_terminal() => {
+            Err(Problem::usage("VALUE is missing, and stdin is a terminal")
+                .with_hint("give VALUE, or FILE by < FILE; '-' reads from the terminal"))
+        }
+        None | Some(_) => checked(read_value()?),
+    }
 }
 
 fn read_value() -> Result<Vec<u8>, Problem> {
@@ -64,19 +81,51 @@ pub(super) fn checked(bytes: Vec<u8>) -> Result<Value, Problem> {
 }
 
 pub(crate) fn get(client: &Client, get: &Get, output: &mut Output) -> Result<Exit, Problem> {
-    let key = cmd::key(&get.key)?;
-    let reply: reply::Get = client.ask(&Request::get(key, get.freshness.read()))?;
+    let request = Request::Get {
+        key: cmd::key(&get.key)?,
+        read: get.freshness.read(),
+        context: get.context.clone(),
+        min_revision: None,
+    };
+    let reply: reply::Get = client.ask(&request)?;
+    let exit = exit_of(&reply);
     if output.is_json() {
         output.json(&reply)?;
-        return Ok(if reply.found { Exit::DONE } else { Exit::NO });
+    } else if get.siblings {
+        siblings::print(reply, output)?;
+    } else {
+        print_value(reply, &get.key, output)?;
     }
-    let Some(item) = reply.item else { return Ok(Exit::NO) };
-    let value = value_of(item.value, item.value_b64)?;
+    Ok(exit)
+}
+
+pub(super) fn exit_of(reply: &reply::Get) -> Exit {
+    match (reply.found, reply.conflict) {
+        (false, _) => Exit::NO,
+        (true, true) => Exit::CONFLICT,
+        (true, false) => Exit::DONE,
+    }
+}
+
+/// The value and a newline; of a set the elements, a line each.
+fn print_value(reply: reply::Get, key: &OsStr, output: &mut Output) -> Result<(), Problem> {
+    let Some(item) = reply.item else { return Ok(()) };
+    if reply.conflict {
+        let key = key.to_string_lossy();
+        let others = reply.siblings.len().saturating_sub(1);
+        output.note(&format!("{others} more siblings: distdbctl conflicts show {key}"));
+    }
+    let is_set = siblings::is_set(reply.conflict, &reply.siblings);
     match output.format() {
-        Format::Raw => output.bytes(value.as_bytes())?,
-        Format::Text | Format::Json => output.line(value.as_bytes())?,
+        Format::Raw => output.bytes(value_of(item.value, item.value_b64)?.as_bytes()),
+        Format::Text | Format::Json if is_set => {
+            let mut elements = siblings::elements(reply.siblings)?.into_iter();
+            elements.try_for_each(|element| output.cells(&[element.as_bytes()]))
+        }
+        Format::Text | Format::Json => {
+            output.line(value_of(item.value, item.value_b64)?.as_bytes())
+        }
     }
-    Ok(Exit::DONE)
 }
 
 /// The bytes of either member.
@@ -97,7 +146,8 @@ pub(crate) fn delete(
         (None, Some(prefix)) => Selection::Prefix(cmd::prefix(prefix)?),
         (None, None) => return Err(Problem::usage("KEY or --prefix is missing")),
     };
-    let reply: reply::Delete = client.ask(&Request::delete(selection))?;
+    let (acks, context) = (delete.writing.acks(), delete.writing.context.clone());
+    let reply: reply::Delete = client.ask(&Request::Delete { selection, acks, context })?;
     if output.is_json() {
         output.json(&reply)?;
     } else {

@@ -5,12 +5,15 @@ mod bench;
 mod call;
 mod check;
 mod child;
+mod conflicts;
 mod explain;
 mod fault;
 mod kv;
 mod member;
+mod merging;
 mod mode;
 mod paper;
+mod siblings;
 mod status;
 mod watch;
 
@@ -35,6 +38,10 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Problem> {
         Command::Get(get) => kv::get(&client()?, &get, output),
         Command::Delete(delete) => kv::delete(&client()?, &delete, output),
         Command::List(list) => kv::list(&client()?, &list, output),
+        Command::Incr(incr) => merging::incr(&client()?, &incr, output),
+        Command::Add(add) => merging::add(&client()?, &add, output),
+        Command::Remove(remove) => merging::remove(&client()?, &remove, output),
+        Command::Conflicts(conflicts) => conflicts::conflicts(client, &conflicts, output),
         Command::Watch(watch) => watch::watch(globals, &watch, output),
         Command::Wait(wait) => check::wait(&client()?, &wait, output),
         Command::Status(status) => status::status(globals, &status, output),
@@ -46,7 +53,7 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Problem> {
         Command::Live => check::live(&client()?, output),
         Command::Ready => check::ready(&client()?, output),
         Command::Health => check::health(&client()?, output),
-        Command::Sync => check::sync(&client()?, output),
+        Command::Sync(sync) => check::sync(&client()?, &sync, output),
         Command::Call(call) => call::call(&client()?, &call, output),
         Command::Batch(batch) => batch::batch(globals, &batch, output),
         Command::Fault(fault) => fault::fault(&client()?, fault, output),

@@ -1,9 +1,10 @@
 //! `status`, `members` and `nodes`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use common::control::request::{Call, Request};
-use common::control::status::{MemberStatus, Members, PeerState, PeerStatus, Status};
+use common::control::status::{MemberStatus, Members, PeerState, PeerStatus, Status, Suspicion};
 use common::identity::NodeName;
 
 use crate::args::Globals;
@@ -15,7 +16,7 @@ use crate::place;
 use crate::problem::Problem;
 
 /// A stage that adds a column adds it at the end: scripts may count on the places of these.
-const STATUS_COLUMNS: [&str; 19] = [
+const STATUS_COLUMNS: [&str; 22] = [
     "node",
     "state",
     "role",
@@ -35,6 +36,21 @@ const STATUS_COLUMNS: [&str; 19] = [
     "disk",
     "peers_lag",
     "peers_down",
+    "conflicts",
+    "waiting",
+    "unacked",
+];
+
+const NODE_COLUMNS: [&str; 9] = [
+    "name",
+    "state",
+    "address",
+    "last_contact_ms",
+    "lag",
+    "reason",
+    "suspicion",
+    "hears_us",
+    "unacked",
 ];
 
 pub(crate) fn status(
@@ -78,14 +94,17 @@ fn status_of_all(globals: &Globals, output: &mut Output) -> Result<Exit, Problem
 }
 
 /// What to say of nodes that hold different states. Nodes with logs are compared only where they
-/// have applied just as much of them; those without one, whose index is 0, always.
+/// have applied just as much of them, and have seen the same writes in causal mode; those without
+/// one, whose index is 0, always.
 fn difference(found: &[Status]) -> Option<String> {
     let pairs = found
         .iter()
         .enumerate()
         .flat_map(|(at, one)| found[at + 1..].iter().map(move |other| (one, other)));
     let mut differing = pairs.filter(|(one, other)| {
-        one.applied_index == other.applied_index && one.state_hash != other.state_hash
+        one.applied_index == other.applied_index
+            && clock(one) == clock(other)
+            && one.state_hash != other.state_hash
     });
     let (one, other) = differing.next()?;
     Some(if one.applied_index == 0 {
@@ -94,6 +113,11 @@ fn difference(found: &[Status]) -> Option<String> {
         let index = one.applied_index;
         format!("{} and {} hold different states at index {index}", one.node, other.node)
     })
+}
+
+/// What a node has seen in causal mode.
+fn clock(status: &Status) -> Option<&str> {
+    status.causal.as_ref().map(|causal| causal.clock.as_str())
 }
 
 fn ask_status(globals: &Globals, path: &Path, deadline: Deadline) -> Result<Dialogue, Problem> {
@@ -141,7 +165,15 @@ fn status_row(status: &Status) -> Vec<String> {
         if status.disk_full { "full" } else { "ok" }.to_owned(),
         each(status.peers.iter().map(|peer| format!("{}={}", peer.name, peer.lag))),
         each(status.peers.iter().filter(|peer| peer.state == PeerState::Down).map(down)),
+        or_dash(status.causal.as_ref().map(|causal| causal.conflicts)),
+        or_dash(status.causal.as_ref().map(|causal| causal.waiting)),
+        each(status.peers.iter().filter_map(unacked)),
     ]
+}
+
+/// How many writes a peer has not acknowledged yet.
+fn unacked(peer: &PeerStatus) -> Option<String> {
+    peer.unacked.map(|unacked| format!("{}={unacked}", peer.name))
 }
 
 fn or_dash(number: Option<u64>) -> String {
@@ -204,7 +236,7 @@ pub(crate) fn nodes(client: &Client, output: &mut Output) -> Result<Exit, Proble
         nodes.iter().try_for_each(|node| output.json(node))?;
     } else {
         let rows: Vec<_> = nodes.iter().map(node_row).collect();
-        output.table(&["name", "state", "address", "last_contact_ms", "lag", "reason"], &rows)?;
+        output.table(&NODE_COLUMNS, &rows)?;
     }
     Ok(exit(is_whole))
 }
@@ -217,42 +249,32 @@ fn node_row(node: &PeerStatus) -> Vec<String> {
         or_dash(node.last_contact_ms),
         node.lag.to_string(),
         node.reason.clone().unwrap_or("-".to_owned()),
+        node.suspicion.as_ref().map_or("-".to_owned(), suspicion),
+        node.suspicion.as_ref().map_or("-", hears_us).to_owned(),
+        or_dash(node.unacked),
     ]
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(node: &str, applied_index: u64, state_hash: &str) -> Status {
-        let status = serde_json::json!({
-            "node": node, "id": "00000000000000000000000000000001", "cluster": null,
-            "address": "a", "incarnation": 1, "role": "follower", "leader": null, "term": 1,
-            "commit_index": 9, "applied_index": applied_index, "revision": 1,
-            "state_hash": state_hash, "ready": true, "reason": "r", "modes": [],
-            "peers": [{
-                "name": "n9", "address": "a", "state": "down", "last_contact_ms": null, "lag": 4,
-                "reason": "connection refused"
-            }],
-            "keys": 0, "tombstones": 0, "stored_bytes": 0
-        });
-        serde_json::from_value(status).unwrap()
-    }
-
-    #[test]
-    fn states_are_compared_at_the_same_index_only() {
-        let apart = [status("a", 7, "x"), status("b", 8, "y"), status("c", 7, "x")];
-        assert_eq!(difference(&apart), None);
-        let damaged = [status("a", 7, "x"), status("b", 8, "y"), status("c", 7, "z")];
-        assert!(difference(&damaged).unwrap().starts_with("a and c"));
-        let broadcast = [status("a", 0, "x"), status("b", 0, "y")];
-        assert!(difference(&broadcast).unwrap().contains("sync"));
-    }
-
-    #[test]
-    fn a_row_tells_who_lags_and_who_is_down() {
-        let row = status_row(&status("a", 7, "x"));
-        assert_eq!(row.len(), STATUS_COLUMNS.len());
-        assert_eq!(row[row.len() - 2..], ["n9=4", "n9 (connection refused)"]);
+/// The level, and for how long the node has been suspected if it is.
+fn suspicion(suspicion: &Suspicion) -> String {
+    let level = format!("{:.1}", suspicion.level);
+    match (suspicion.suspected, suspicion.since_ms) {
+        (false, _) => level,
+        (true, None) => format!("{level} suspected"),
+        (true, Some(ms)) => {
+            let since = humantime::format_duration(Duration::from_secs(ms / 1_000));
+            format!("{level} suspected {since}")
+        }
     }
 }
+
+fn hears_us(suspicion: &Suspicion) -> &'static str {
+    match suspicion.hears_us {
+        None => "-",
+        Some(true) => "yes",
+        Some(false) => "no",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,20 @@ fn a_write_whose_answer_was_lost_is_asked_again_under_its_tag() {
     assert_eq!(tags[0].client.len(), 32);
 }
 
+/// L2: a counter that was asked again counts once.
+#[test]
+fn a_count_whose_answer_was_lost_is_asked_again_under_its_tag() {
+    let count = r#"{"ok":true,"header":{"node":"n"},"result":{"value":1,"revision":7}}"#;
+    let script = vec![Act::Hang, status("causal", true), Act::Answer(count.to_owned())];
+    let (_dir, path, daemon) = daemon(script);
+    let (key, acks) = (Key::try_from("k").unwrap(), common::control::acks::Acks::default());
+    let incr = Request::Incr { key, delta: 1, acks, context: None };
+    let counted: reply::Count = Client::at(&path, Duration::from_secs(10)).ask(&incr).unwrap();
+    assert_eq!(counted.value, 1);
+    let tags = tags(daemon.join().unwrap());
+    assert_eq!((tags.len(), &tags[0]), (2, &tags[1]));
+}
+
 #[test]
 fn a_leader_that_was_lost_is_no_reason_to_give_up() {
     let script = vec![

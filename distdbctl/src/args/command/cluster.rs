@@ -51,6 +51,9 @@ pub(crate) enum Mode {
         /// How they are to be replicated
         #[arg(value_enum)]
         mode: ModeName,
+        /// What becomes of concurrent writes (causal mode; siblings where it is left out)
+        #[arg(long, value_enum, value_name = "NAME")]
+        resolver: Option<ResolverName>,
         /// Tell whether it could be done, and change nothing
         #[arg(long)]
         dry_run: bool,
@@ -62,6 +65,8 @@ pub(crate) enum Mode {
 pub(crate) enum ModeName {
     /// Sent to who is connected, read where you are: fast, and may diverge
     Broadcast,
+    /// Durable here, then on all others; writable everywhere, and concurrent writes are kept
+    Causal,
     /// Durable on a majority, read as if there were one copy
     Raft,
 }
@@ -70,7 +75,38 @@ impl From<ModeName> for modes::Mode {
     fn from(name: ModeName) -> Self {
         match name {
             ModeName::Broadcast => Self::Broadcast,
+            ModeName::Causal => Self::Causal,
             ModeName::Raft => Self::Raft,
+        }
+    }
+}
+
+/// What `--resolver` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ResolverName {
+    /// The latest wins, and the others are shown beside it until somebody resolves them
+    Siblings,
+    /// The latest wins
+    Lww,
+    /// The largest number wins
+    Max,
+    /// The smallest number wins
+    Min,
+    /// A counter: incr adds to it
+    Counter,
+    /// A set: add and remove change it
+    Set,
+}
+
+impl From<ResolverName> for modes::Resolver {
+    fn from(name: ResolverName) -> Self {
+        match name {
+            ResolverName::Siblings => Self::Siblings,
+            ResolverName::Lww => Self::Lww,
+            ResolverName::Max => Self::Max,
+            ResolverName::Min => Self::Min,
+            ResolverName::Counter => Self::Counter,
+            ResolverName::Set => Self::Set,
         }
     }
 }

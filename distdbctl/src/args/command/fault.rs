@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use crate::args::duration_or_zero;
+use crate::args::{duration_or_zero, offset};
 
 /// `fault`.
 #[derive(Debug, Subcommand)]
@@ -53,9 +53,15 @@ pub(crate) enum Fault {
         #[arg(value_parser = duration_or_zero)]
         duration: Duration,
     },
+    /// Let the node's wall clock be fast, or slow
+    Clock {
+        /// How much; below 0 it is slow
+        #[arg(value_name = "OFFSET", allow_hyphen_values = true, value_parser = offset)]
+        ms: i64,
+    },
     /// Print what fails, and change nothing
     List,
-    /// Let all be well again, the disk too, or just the links to some peers
+    /// Let all be well again, disk and clock too, or just the links to some peers
     Heal {
         /// Their names
         peers: Vec<String>,

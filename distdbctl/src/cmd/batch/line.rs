@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::args::command::ReadLevel;
+use crate::args::command::keys::ReadLevel;
 use crate::client;
 use crate::cmd::{self, call, check, kv};
 use crate::exit::Exit;

@@ -7,9 +7,6 @@ use common::kv::value::Value;
 
 use crate::args::command::{Bench, Operation};
 
-/// What all keys of benchmarks begin with.
-const PREFIX: &str = "bench/";
-
 /// What `list` reads at a time.
 const LIST_ITEMS: u64 = 100;
 
@@ -50,25 +47,28 @@ impl Load {
 
     fn new(op: Operation, bench: &Bench, order: Order) -> Self {
         let digits = bench.keys.to_string().len().max(DIGITS_MIN);
-        let name = format!("{PREFIX}{}", "0".repeat(digits));
-        let key = Key::try_from(name.as_str()).expect("short and without control characters");
+        let name = format!("{}{}", bench.key_prefix, "0".repeat(digits));
+        let key = Key::try_from(name.as_str()).expect("the command line bounds the prefix");
         let read = bench.freshness.read();
         let request = match op {
             Operation::Put => {
                 let bytes: Vec<u8> = (b'a'..=b'z').cycle().take(bench.value_size).collect();
                 let value = Value::try_from(bytes).expect("the command line bounds the size");
-                Request::put(key, value)
+                let (acks, context, conditional) = (bench.acks, None, false);
+                Request::Put { key, value, acks, context, conditional }
             }
             Operation::Get => Request::get(key, read),
             Operation::List => {
                 let (start, limit) = (Some(name.clone()), Some(LIST_ITEMS));
-                let prefix = PREFIX.to_owned();
+                let prefix = bench.key_prefix.clone();
                 Request::List(Range { prefix, start, limit, read, ..Range::default() })
             }
         };
         let line = Call::new(request).to_line();
-        let name_at = memchr::memmem::find(&line, name.as_bytes()).expect("the key is in the line");
-        let digits_at = name_at + PREFIX.len();
+        let quoted = serde_json::to_string(&name).expect("text serializes");
+        let found = memchr::memmem::find(&line, quoted.as_bytes());
+        // The digits stand at the end, before the quotation mark.
+        let digits_at = found.expect("the key is in the line") + quoted.len() - 1 - digits;
         Self { line, digits_at, digits, keys: bench.keys, order }
     }
 
@@ -110,12 +110,15 @@ impl Load {
 mod tests {
     use std::time::Duration;
 
+    use common::control::acks::Acks;
+
     use super::*;
-    use crate::args::command::Freshness;
+    use crate::args::command::keys::Freshness;
 
     fn bench(op: Operation, keys: u32) -> Bench {
-        let freshness = Freshness::default();
-        Bench { op, clients: 1, duration: Duration::from_secs(1), value_size: 5, keys, freshness }
+        let (acks, freshness) = (Acks::default(), Freshness::default());
+        let (duration, key_prefix) = (Duration::from_secs(1), "bench/".to_owned());
+        Bench { op, clients: 1, duration, value_size: 5, keys, key_prefix, acks, freshness }
     }
 
     fn lines(mut load: Load, count: usize) -> Vec<String> {
@@ -139,6 +142,23 @@ mod tests {
                 assert!(known.iter().any(|key| line.contains(key)), "{line}");
                 assert!(Call::parse(line.trim_end().as_bytes()).is_ok(), "{line}");
             }
+        }
+    }
+
+    /// A prefix that JSON spells otherwise is no reason to write digits elsewhere.
+    #[test]
+    fn keys_begin_with_any_prefix() {
+        let bench = Bench {
+            key_prefix: r#"a"\000000ä/"#.to_owned(),
+            acks: Acks::Majority,
+            ..bench(Operation::Put, 9)
+        };
+        for line in lines(Load::random(&bench), 20) {
+            let call = Call::parse(line.trim_end().as_bytes()).unwrap();
+            let Request::Put { key, acks, .. } = call.request else { panic!("{line}") };
+            let number = key.as_str().strip_prefix(&bench.key_prefix).unwrap();
+            assert_eq!((number.len(), acks), (6, Acks::Majority));
+            assert!((1..=9).contains(&number.parse::<u32>().unwrap()), "{line}");
         }
     }
 

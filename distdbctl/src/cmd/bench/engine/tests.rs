@@ -4,7 +4,8 @@ use std::path::Path;
 use std::thread;
 
 use super::*;
-use crate::args::command::{Bench, Freshness, Operation};
+use crate::args::command::keys::Freshness;
+use crate::args::command::{Bench, Operation};
 
 /// Answers so many lines, and is gone.
 fn mortal(path: &Path, answers: usize, answer: &'static str) {
@@ -35,6 +36,8 @@ fn run(sockets: Vec<PathBuf>, duration: Duration) -> Tally {
         duration,
         value_size: 5,
         keys: 10,
+        key_prefix: "bench/".to_owned(),
+        acks: common::control::acks::Acks::default(),
         freshness: Freshness::default(),
     };
     let timeout = Duration::from_secs(5);
