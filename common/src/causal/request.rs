@@ -89,7 +89,7 @@ impl Causal {
         let seen = call.request.context().cloned();
         let job = Job { id, acks, deadline, tag };
         let outcome = self.check_write(&job).and_then(|known| match known {
-            Some(reply) => Ok(Some(reply)),
+            Some(outcome) => Ok(Some(self.told_again(outcome, &call.request))),
             None => self.write_as_asked(now, &job, call.request, effects),
         });
         match outcome {
@@ -107,8 +107,8 @@ impl Causal {
         }
     }
 
-    /// Whether this node may write, and the answer of a request that was carried out before.
-    fn check_write(&self, job: &Job) -> Result<Option<Reply>, Failure> {
+    /// Whether this node may write, and the outcome of a request that was carried out before.
+    fn check_write(&self, job: &Job) -> Result<Option<Outcome>, Failure> {
         self.check_acks(job.acks)?;
         if self.clock.get(self.config.node) < self.owed {
             let message = "others have writes of this node that its disk has lost; it takes them \
@@ -132,7 +132,7 @@ impl Causal {
         let Some((tag, hash)) = job.tag else { return Ok(None) };
         match self.sessions.look_up(tag, hash) {
             Known::New => Ok(None),
-            Known::Done(outcome) => Ok(Some(told_again(outcome))),
+            Known::Done(outcome) => Ok(Some(outcome)),
             Known::Other => Err(Failure::bad_request(
                 "another write was executed under this `request`; count `seq` up",
             )),
@@ -238,6 +238,22 @@ impl Causal {
         let value = self.count_of(&key);
         let reply = Count { value, revision, acks: None, context: None, duplicate: false };
         Ok(Some(Reply::Count(reply)))
+    }
+
+    /// The answer to a request that was carried out before. A counter is told as it is, not as it
+    /// was then.
+    fn told_again(&self, outcome: Outcome, request: &Request) -> Reply {
+        match (outcome, request) {
+            (Outcome::Put { revision }, Request::Incr { key, .. }) => {
+                let (value, acks, context) = (self.count_of(key), None, None);
+                Reply::Count(Count { value, revision, acks, context, duplicate: true })
+            }
+            (Outcome::Put { revision }, _) => put_reply(revision, true),
+            (Outcome::Deleted { deleted, revision }, _) => delete_reply(deleted, revision, true),
+            (Outcome::ModeSet | Outcome::Refused(_), _) => {
+                unreachable!("they are not of causal mode")
+            }
+        }
     }
 
     fn count_of(&self, key: &Key) -> i64 {
@@ -349,14 +365,6 @@ fn put_reply(revision: u64, duplicate: bool) -> Reply {
 
 pub(super) fn delete_reply(deleted: u64, revision: u64, duplicate: bool) -> Reply {
     Reply::Delete(Delete { duplicate, ..Delete::of(deleted, revision) })
-}
-
-fn told_again(outcome: Outcome) -> Reply {
-    match outcome {
-        Outcome::Put { revision } => put_reply(revision, true),
-        Outcome::Deleted { deleted, revision } => delete_reply(deleted, revision, true),
-        Outcome::ModeSet | Outcome::Refused(_) => unreachable!("they are not of causal mode"),
-    }
 }
 
 fn millis(duration: Duration) -> u64 {
