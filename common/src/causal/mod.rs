@@ -206,9 +206,9 @@ impl Protocol for Causal {
             Input::Wall(unix_ms) => self.hybrid.set_wall(now, unix_ms),
             Input::DiskFull(is_full) => self.disk_full = is_full,
             Input::CausalWritten(position) => self.on_snapshot_written(position, effects),
+            Input::SnapshotWritten(_) => self.on_raft_written(),
             // These are of another lab.
-            Input::SnapshotWritten(_)
-            | Input::SnapshotReceived(_)
+            Input::SnapshotReceived(_)
             | Input::SnapshotSent { .. }
             | Input::Verified { .. }
             | Input::Retire => {}

@@ -5,7 +5,7 @@ use crate::causal::snapshot::Snapshot;
 use crate::causal::{Causal, Effects};
 use crate::observe::CausalEvent;
 use crate::protocol::Task;
-use crate::storage::snapshot::Kind;
+use crate::storage::snapshot::{Kind, PASSED_MAX};
 
 /// The snapshots on disk.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Snapshots {
     /// The newest goes up to here.
     pub(super) position: u64,
     is_writing: bool,
+    /// Those of Raft that were written since.
+    passed: u32,
 }
 
 impl Causal {
@@ -31,10 +33,13 @@ impl Causal {
         effects.persist(Record { position: self.position, steps });
     }
 
-    /// Takes a snapshot if enough has happened since the last one. It is a clone that shares all
+    /// Takes a snapshot if enough has happened since the last one, or if Raft goes on, and the log
+    /// on the disk could go but for what little has. It is a clone that shares all
     /// with the state; writing it goes on beside the node. What is staged is in no snapshot.
     pub(super) fn take_snapshot(&mut self, effects: &mut Effects) {
-        let is_due = self.position - self.snapshots.position >= self.config.snapshot_every;
+        let behind = self.position - self.snapshots.position;
+        let is_passed = self.snapshots.passed >= PASSED_MAX && behind > 0;
+        let is_due = is_passed || behind >= self.config.snapshot_every;
         if !is_due || self.snapshots.is_writing || self.pull.is_some() {
             return;
         }
@@ -52,8 +57,13 @@ impl Causal {
         })));
     }
 
+    /// A snapshot of Raft is on the disk.
+    pub(super) fn on_raft_written(&mut self) {
+        self.snapshots.passed += 1;
+    }
+
     pub(super) fn on_snapshot_written(&mut self, position: u64, effects: &mut Effects) {
-        self.snapshots = Snapshots { position, is_writing: false };
+        self.snapshots = Snapshots { position, ..Snapshots::default() };
         effects.task(Task::Release(Kind::Causal, position));
     }
 }

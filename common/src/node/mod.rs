@@ -159,9 +159,10 @@ impl Protocol for Node {
             Input::Wall(unix_ms) => self.step_causal(now, Input::Wall(unix_ms), effects),
             Input::SnapshotWritten(index) => {
                 self.step_raft(now, Input::SnapshotWritten(index), effects);
+                self.step_causal(now, Input::SnapshotWritten(index), effects);
             }
-            // Nothing takes such a snapshot.
             Input::CausalWritten(position) => {
+                self.step_raft(now, Input::CausalWritten(position), effects);
                 self.step_causal(now, Input::CausalWritten(position), effects);
             }
             Input::SnapshotReceived(snapshot) => {

@@ -10,11 +10,14 @@ use crate::raft::log::{Index, Payload};
 use crate::raft::progress::Pace;
 use crate::raft::snapshot::Snapshot;
 use crate::raft::{Effects, Raft, Role};
-use crate::storage::snapshot::Kind;
+use crate::storage::snapshot::{Kind, PASSED_MAX};
 use crate::time::Time;
 
 /// After so many heartbeats a snapshot that did not arrive is sent again.
 const RETRY_HEARTBEATS: u32 = 5;
+
+/// Rather than to take a snapshot, which may be large, so much of the log is saved anew.
+const ANEW_BYTES_MAX: usize = 1024 * 1024;
 
 /// The snapshots on disk, and on their way.
 #[derive(Debug)]
@@ -23,13 +26,17 @@ pub(super) struct Snapshots {
     pub(super) index: Index,
     /// Of the one that is being written.
     writing: Option<Index>,
+    /// Whether one is wanted before it is due.
+    is_wanted: bool,
+    /// Those of causal mode that were written since.
+    passed: u32,
     /// To whom one is sent; or when to try again.
     sending: BTreeMap<NodeId, Option<Time>>,
 }
 
 impl Snapshots {
     pub(super) fn of(index: Index) -> Self {
-        Self { index, writing: None, sending: BTreeMap::new() }
+        Self { index, writing: None, is_wanted: false, passed: 0, sending: BTreeMap::new() }
     }
 
     /// A member is connected anew: what was on its way to it before is most likely lost.
@@ -58,26 +65,50 @@ impl Raft {
         // Not all members at the same entry: they may share a disk, and a majority should not be
         // slow at once.
         let after = every - self.config.node.0 % (every / 4).max(1);
-        let is_due = index.0 - self.snapshots.index.0 >= after;
+        let behind = index.0 - self.snapshots.index.0;
+        let is_due = behind >= after || behind > 0 && self.snapshots.is_wanted;
         if !is_due || self.snapshots.writing.is_some() {
             return;
         }
         let last = self.log.id_at(index).expect("what is applied is in the log, or its base");
         let configuration = self.configurations.at(index).clone();
         let snapshot = Snapshot { last, configuration, state: self.state.clone() };
-        self.snapshots.writing = Some(index);
+        (self.snapshots.writing, self.snapshots.is_wanted) = (Some(index), false);
         effects.observe(Event::TakeSnapshot { index: index.0 });
         effects.task(Task::WriteSnapshot(Box::new(snapshot)));
     }
 
     pub(super) fn on_snapshot_written(&mut self, index: Index, effects: &mut Effects) {
-        self.snapshots.writing = None;
+        (self.snapshots.writing, self.snapshots.passed) = (None, 0);
         // A received one may have come meanwhile.
         if index > self.snapshots.index {
             self.snapshots.index = index;
             effects.task(Task::Release(Kind::Raft, index.0));
             self.log.release(index, self.config.log_kept_bytes);
             self.configurations.compact(self.log.base().index);
+        }
+    }
+
+    /// A snapshot of causal mode is on the disk.
+    pub(super) fn on_causal_written(&mut self) {
+        self.snapshots.passed += 1;
+    }
+
+    /// Sees to it that Raft does not hold up the log on the disk, with what is behind its own
+    /// snapshot, while causal mode goes on. Where that is little it is saved once more, at the
+    /// log's end; also because it may not be committed for as long as there is no majority.
+    pub(super) fn let_disk_log_go(&mut self) {
+        if self.snapshots.passed < PASSED_MAX || self.disk_full {
+            return;
+        }
+        self.snapshots.passed = 0;
+        let (from, last) = (self.snapshots.index.next(), self.log.last().index);
+        let saved = self.log.slice(from, ANEW_BYTES_MAX).len() as u64;
+        let is_all = from.0 + saved > last.0;
+        if !is_all {
+            self.snapshots.is_wanted = true;
+        } else if saved > 0 {
+            self.unsaved.log_from(from);
         }
     }
 

@@ -241,7 +241,8 @@ impl Protocol for Raft {
             Input::Closed { connection } => self.requests.forget_connection(connection),
             Input::DiskFull(is_full) => self.on_disk_full(now, is_full, effects),
             Input::SnapshotWritten(index) => self.on_snapshot_written(Index(index), effects),
-            Input::CausalWritten(_) | Input::Wall(_) => {} // Lab 2's.
+            Input::CausalWritten(_) => self.on_causal_written(),
+            Input::Wall(_) => {} // Lab 2's.
             Input::SnapshotReceived(snapshot) => {
                 self.on_snapshot_received(now, *snapshot, effects);
             }
@@ -255,6 +256,7 @@ impl Protocol for Raft {
     fn flush(&mut self, now: Time, effects: &mut Effects) {
         self.begin_round(effects);
         self.ask_leader(effects);
+        self.let_disk_log_go();
         self.take_snapshot(effects);
         self.replicate(now, effects);
         self.save(effects);

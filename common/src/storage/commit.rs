@@ -24,12 +24,17 @@ pub(super) struct Commit<R, C> {
 }
 
 impl<R: Borrow<raft::record::Record>, C: Borrow<causal::record::Record>> Commit<R, C> {
-    /// How far snapshots must go to stand for it.
-    pub(super) fn marks(&self) -> Marks {
-        Marks {
-            raft: self.raft.as_ref().map_or(0, |record| record.borrow().mark()),
-            causal: self.causal.as_ref().map_or(0, |record| record.borrow().mark()),
-        }
+    /// What it holds of either log.
+    pub(super) fn extent(&self) -> Extent {
+        let raft = self.raft.as_ref().map(Borrow::borrow);
+        let causal = self.causal.as_ref().map(Borrow::borrow);
+        let marks = Marks {
+            raft: raft.map_or(0, raft::record::Record::mark),
+            causal: causal.map_or(0, causal::record::Record::mark),
+        };
+        let raft_behind =
+            raft.and_then(|record| record.tail.as_ref()).map(|tail| tail.prev.index.0);
+        Extent { marks, raft_behind }
     }
 }
 
@@ -41,6 +46,25 @@ impl Commit<raft::record::Record, causal::record::Record> {
             return Some(Self { raft: Some(record), causal: None });
         }
         postcard::from_bytes(payload).ok()
+    }
+}
+
+/// What frames hold of the two logs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// How far snapshots must go to stand for them.
+    pub(super) marks: Marks,
+    /// The least index behind which one of them has all of Raft's log. With a snapshot up to there
+    /// nothing is needed of Raft that is in earlier frames, whatever their marks are.
+    pub(super) raft_behind: Option<u64>,
+}
+
+impl Extent {
+    /// Adds that of a frame.
+    pub(super) fn add(&mut self, frame: Self) {
+        self.marks.raise(frame.marks);
+        let both = [self.raft_behind, frame.raft_behind];
+        self.raft_behind = both.into_iter().flatten().min();
     }
 }
 
@@ -66,10 +90,5 @@ impl Marks {
     pub(super) fn raise(&mut self, other: Self) {
         self.raft = self.raft.max(other.raft);
         self.causal = self.causal.max(other.causal);
-    }
-
-    /// Whether neither goes farther than that.
-    pub(super) fn are_within(self, other: Self) -> bool {
-        self.raft <= other.raft && self.causal <= other.causal
     }
 }

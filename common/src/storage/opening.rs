@@ -104,14 +104,14 @@ impl<D: Disk> Storage<D> {
         let mut vote = None;
         let mut each = |format, payload: &[u8]| {
             let commit = Commit::read(format, payload)?;
-            let marks = commit.marks();
+            let extent = commit.extent();
             // What only repeats the one before says nothing new.
             if let Some(record) = commit.raft.filter(|record| vote.as_ref() != Some(record)) {
                 vote = Some(record.without_tail());
                 found.records.push(record);
             }
             found.causal_records.extend(commit.causal);
-            Some(marks)
+            Some(extent)
         };
         let disk = &mut self.disk;
         let (log, torn) = Wal::open(disk, owner, self.segment_bytes, newest, &mut each)?;

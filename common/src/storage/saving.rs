@@ -45,7 +45,7 @@ impl<D: Disk> Storage<D> {
         let vote = raft.map(raft::record::Record::without_tail);
         let commit = Commit { raft: raft.or(self.vote.as_ref()), causal };
         let log = self.log.as_mut().expect("the identity is persisted before the log");
-        log.append(&mut self.disk, &commit, commit.marks())?;
+        log.append(&mut self.disk, &commit, commit.extent())?;
         self.vote = vote.or(self.vote.take());
         Ok(())
     }

@@ -18,6 +18,11 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// No frame is longer: a chunk, and the longest key and value; or the table of sessions.
 const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// When so many snapshots of one kind were written since the last of the other, it may be the other
+/// protocol that holds up the log on the disk, though it has hardly anything in it. Not at the first
+/// one, or two that are both busy would write twice as many as they need.
+pub(crate) const PASSED_MAX: u32 = 2;
+
 /// Of a file's header, which the frames follow.
 pub const HEADER_BYTES: usize = header::HEADER_BYTES;
 

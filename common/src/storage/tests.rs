@@ -1,5 +1,6 @@
 mod both;
 mod former;
+mod growth;
 
 use super::*;
 use crate::broadcast;

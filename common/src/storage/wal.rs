@@ -22,7 +22,7 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::storage::commit::{FORMAT, FORMAT_RAFT_ALONE, Marks};
+use crate::storage::commit::{Extent, FORMAT, FORMAT_RAFT_ALONE, Marks};
 use crate::storage::frame::{self, ALIGNMENT, HEAD_BYTES, Place};
 use crate::storage::header::{self, HEADER_BYTES, Kind};
 use crate::storage::snapshot;
@@ -39,8 +39,8 @@ const BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The log of one data directory.
 ///
-/// Invariants: there is a segment; the last is of the present format; marks of a segment's frames
-/// are at most its `marks`; from `offset` on the last segment is zeros.
+/// Invariants: there is a segment; the last is of the present format; a segment's `extent` is that
+/// of its frames; from `offset` on the last segment is zeros.
 #[derive(Debug)]
 pub(super) struct Wal {
     owner: Owner,
@@ -64,12 +64,11 @@ pub(super) struct Wal {
 struct Segment {
     number: u64,
     bytes: u64,
-    /// The highest of its frames.
-    marks: Marks,
+    extent: Extent,
 }
 
-/// Takes a payload and its format, and returns its marks, if it can read it.
-type Each<'a> = dyn FnMut(u8, &[u8]) -> Option<Marks> + 'a;
+/// Takes a payload and its format, and returns its extent, if it can read it.
+type Each<'a> = dyn FnMut(u8, &[u8]) -> Option<Extent> + 'a;
 
 /// Where a frame was cut that was never synced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +116,7 @@ impl Wal {
     }
 
     /// Reads a log, and repairs what a crash has left. Snapshots go as far as `released`. `each`
-    /// takes the payloads in order, each with its format, and returns its marks, or none if it
+    /// takes the payloads in order, each with its format, and returns its extent, or none if it
     /// can't read it. If there is an error, nothing was changed, unless it is one of a write.
     pub(super) fn open(
         disk: &mut impl Disk,
@@ -138,13 +137,13 @@ impl Wal {
         recovery.finish(disk)
     }
 
-    /// Appends a frame and syncs it. `marks` say when it may go; see [`Self::release`]. If there is
-    /// an error, it is not known what is there.
+    /// Appends a frame and syncs it. `extent` says when it may go; see [`Self::release`]. If there
+    /// is an error, it is not known what is there.
     pub(super) fn append(
         &mut self,
         disk: &mut impl Disk,
         payload: &impl Serialize,
-        marks: Marks,
+        extent: Extent,
     ) -> io::Result<()> {
         let mut frame = std::mem::take(&mut self.buffer);
         frame.clear();
@@ -160,7 +159,7 @@ impl Wal {
         self.sequence += 1;
         self.offset += frame.len() as u64;
         let last = self.segments.back_mut().expect("there is a segment");
-        last.marks.raise(marks);
+        last.extent.add(extent);
         frame.shrink_to(BUFFER_BYTES_MAX);
         self.buffer = frame;
         Ok(())
@@ -193,7 +192,7 @@ impl Wal {
     fn begin(&mut self, disk: &mut impl Disk, number: u64, bytes: u64) -> io::Result<Segment> {
         let header = header::encode(KIND, self.owner, [number, self.sequence + 1]);
         disk.write(&name(number), 0, &header)?;
-        let segment = Segment { number, bytes, marks: Marks::default() };
+        let segment = Segment { number, bytes, extent: Extent::default() };
         self.segments.push_back(segment);
         self.offset = HEADER_BYTES as u64;
         Ok(segment)
@@ -227,11 +226,21 @@ impl Wal {
     ) -> io::Result<()> {
         self.released.raise(Marks::of(kind, mark));
         let kept = if self.offset > HEADER_BYTES as u64 { 1 } else { 2 };
-        while self.segments.len() > kept && self.segments[0].marks.are_within(self.released) {
+        while self.segments.len() > kept && self.is_first_released() {
             disk.remove(&name(self.segments[0].number))?;
             self.segments.pop_front();
         }
         Ok(())
+    }
+
+    fn is_first_released(&self) -> bool {
+        let Extent { marks, .. } = self.segments[0].extent;
+        let has_all = |segment: &Segment| {
+            segment.extent.raft_behind.is_some_and(|index| index <= self.released.raft)
+        };
+        let is_raft_released = marks.raft <= self.released.raft;
+        marks.causal <= self.released.causal
+            && (is_raft_released || self.segments.iter().skip(1).any(has_all))
     }
 
     /// What the segments take on the disk, in bytes.

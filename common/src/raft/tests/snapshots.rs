@@ -98,3 +98,57 @@ fn who_is_too_far_behind_is_sent_a_snapshot() {
     assert_eq!(cluster.node(2).state_hash(), cluster.node(1).state_hash());
     assert_eq!(cluster.node(2).log().last(), cluster.node(1).log().last());
 }
+
+/// The last of what a node has saved of its log, as the first entry's predecessor and how many.
+fn last_saved(cluster: &Cluster, node: u64) -> Option<(u64, usize)> {
+    let tail = cluster.disks[&node].0.iter().rev().find_map(|record| record.tail.as_ref());
+    tail.map(|tail| (tail.prev.index.0, tail.entries.len()))
+}
+
+/// D7: a node that is cut off goes on in causal mode, and does not keep all of its log on the disk
+/// for the sake of some entries that nobody commits.
+#[test]
+fn d7_what_is_not_committed_is_saved_anew_behind_what_causal_mode_has_saved() {
+    let mut cluster = Cluster::led(3);
+    cluster.put(1, "v", None);
+    let (committed, last) = (cluster.node(1).commit_index(), cluster.node(1).log().last());
+    let records = cluster.disks[&1].0.len();
+    cluster.step(1, Input::CausalWritten(10));
+    assert_eq!(cluster.disks[&1].0.len(), records, "it may go by itself yet");
+    cluster.step(1, Input::CausalWritten(20));
+    assert_eq!(last_saved(&cluster, 1), Some((0, 3)));
+    assert!(committed < last.index.0 && cluster.node(1).commit_index() == committed);
+    cluster.restart(1);
+    assert_eq!(cluster.node(1).log().last(), last);
+}
+
+/// D7: the same in one commit with a snapshot that takes what was behind the one before.
+#[test]
+fn d7_what_is_saved_anew_is_behind_the_newest_snapshot() {
+    let mut cluster = Cluster::of(1);
+    cluster.put(1, "v", None);
+    let applied = cluster.node(1).applied_index();
+    cluster.put(1, "w", None);
+    let records = cluster.disks[&1].0.len();
+    let passed = [Input::CausalWritten(10), Input::CausalWritten(20)];
+    let inputs = [Input::SnapshotWritten(applied)].into_iter().chain(passed);
+    cluster.step_all(1, inputs.collect());
+    assert_eq!(cluster.disks[&1].0.len(), records + 1);
+    assert_eq!(last_saved(&cluster, 1), Some((applied, 1)));
+}
+
+/// D7: what is much is rather put into a snapshot, before one is due.
+#[test]
+fn d7_a_long_log_that_causal_mode_passes_is_put_into_a_snapshot() {
+    let mut cluster = Cluster::of(1);
+    let value = "v".repeat(400_000);
+    for _ in 0..3 {
+        cluster.put(1, &value, None);
+    }
+    let is_it = |(_, task): &(u64, Task)| matches!(task, Task::WriteSnapshot(_));
+    for position in [10, 20] {
+        assert!(!cluster.tasks.iter().any(is_it), "none is due");
+        cluster.step(1, Input::CausalWritten(position));
+    }
+    assert!(cluster.tasks.iter().any(is_it));
+}

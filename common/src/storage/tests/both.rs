@@ -178,6 +178,31 @@ fn d7_a_frame_goes_when_both_snapshots_have_it() {
     }
 }
 
+/// D7: entries of Raft that no snapshot has yet hold up all that is behind them, until they are saved
+/// anew.
+#[test]
+fn d7_what_was_saved_anew_holds_up_nothing_where_it_was() {
+    for restarts in [false, true] {
+        let mut storage = founded();
+        (1..=3).for_each(|index| save(&mut storage, &[Record::Raft(entry(index))]));
+        (1..=60).for_each(|position| save(&mut storage, &[Record::Causal(written(position))]));
+        let bytes = storage.wal_bytes();
+        storage.release(Kind::Causal, 60).expect("nothing to remove");
+        assert_eq!(storage.wal_bytes(), bytes, "it has the only copy of entry 3");
+        let entries = (1..=3).flat_map(|index| entry(index).tail.expect("a tail").entries);
+        let tail = Tail { prev: EntryId::default(), entries: entries.collect() };
+        let anew = raft_record::Record { tail: Some(tail), ..entry(3) };
+        save(&mut storage, &[Record::Raft(anew.clone()), Record::Causal(written(61))]);
+        if restarts {
+            storage = reopened(storage).0;
+        }
+        storage.release(Kind::Causal, 61).expect("removed");
+        assert!(storage.wal_bytes() <= 2 * SEGMENT_BYTES, "{} bytes", storage.wal_bytes());
+        let (_, found) = reopened(storage);
+        assert_eq!(found.records.last(), Some(&anew));
+    }
+}
+
 /// D7: how far snapshots go is known anew after a start.
 #[test]
 fn d7_a_snapshot_on_the_disk_counts_after_a_start() {

@@ -10,8 +10,9 @@ use crate::storage::snapshot::Kind;
 const OWNER: Owner = Owner { cluster: ClusterId(1), node: NodeId(2) };
 const SEGMENT_BYTES: u64 = 4_096;
 
-/// The marks of Raft and of causal mode, one of which is numbered, so that no two records are equal.
-type Record = (u64, u64, Vec<u8>);
+/// The marks of Raft and of causal mode, one of which is numbered, so that no two records are equal;
+/// and behind which index it has all of Raft's log.
+type Record = (u64, u64, Option<u64>, Vec<u8>);
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -32,6 +33,8 @@ enum Step {
 enum Of {
     One(Kind),
     Both,
+    /// All of Raft's log that is behind its snapshot, and a record of causal mode.
+    Anew,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -41,7 +44,11 @@ fn step() -> impl Strategy<Value = Step> {
     let value = prop_oneof![varied, blank];
     let kept = prop::collection::vec(any::<u64>(), 1..4);
     let kind = prop::sample::select(Kind::ALL.as_slice());
-    let of = prop_oneof![2 => kind.clone().prop_map(Of::One), 1 => Just(Of::Both)];
+    let of = prop_oneof![
+        4 => kind.clone().prop_map(Of::One),
+        2 => Just(Of::Both),
+        1 => Just(Of::Anew)
+    ];
     prop_oneof![
         6 => (of.clone(), value.clone()).prop_map(|(of, value)| Step::Append(of, value)),
         1 => Just(Step::Reserve),
@@ -74,10 +81,16 @@ impl History {
             Of::One(Kind::Raft) => Marks { causal: 0, ..next },
             Of::One(Kind::Causal) => Marks { raft: 0, ..next },
             Of::Both => next,
+            Of::Anew => Marks { raft: self.count.raft, ..next },
         };
         self.count.raise(marks);
-        let record = (marks.raft, marks.causal, value);
-        self.wal.append(&mut self.disk, &record, marks).expect("room");
+        let behind = match of {
+            Of::One(Kind::Raft) | Of::Both => Some(marks.raft - 1),
+            Of::One(Kind::Causal) => None,
+            Of::Anew => Some(self.released.raft),
+        };
+        let record = (marks.raft, marks.causal, behind, value);
+        self.wal.append(&mut self.disk, &record, extent(&record)).expect("room");
         record
     }
 
@@ -85,9 +98,9 @@ impl History {
         let mut records = Vec::new();
         let each = &mut |_, payload: &[u8]| {
             let record: Record = postcard::from_bytes(payload).ok()?;
-            let marks = marks(&record);
+            let extent = extent(&record);
             records.push(record);
-            Some(marks)
+            Some(extent)
         };
         let opened = Wal::open(&mut self.disk, OWNER, SEGMENT_BYTES, self.released, each);
         self.wal = opened.expect("no damage").0;
@@ -133,14 +146,21 @@ impl History {
         }
         assert!(self.synced.ends_with(&records), "what was synced, and nothing else");
         assert!(self.synced.is_empty() || !records.is_empty(), "the last frame tells the vote");
-        let is_needed = |record: &&Record| !marks(record).are_within(self.released);
-        let missing = &self.synced[..self.synced.len() - records.len()];
+        let count = self.synced.len() - records.len();
+        let (missing, rest) = self.synced.split_at(count);
+        let has_all =
+            |(_, _, behind, _): &Record| behind.is_some_and(|it| it <= self.released.raft);
+        let is_raft_anew = rest.iter().any(has_all);
+        let is_needed = |(raft, causal, ..): &&Record| {
+            *causal > self.released.causal || *raft > self.released.raft && !is_raft_anew
+        };
         assert_eq!(missing.iter().find(is_needed), None, "it was synced");
     }
 }
 
-fn marks((raft, causal, _): &Record) -> Marks {
-    Marks { raft: *raft, causal: *causal }
+fn extent((raft, causal, raft_behind, _): &Record) -> Extent {
+    let marks = Marks { raft: *raft, causal: *causal };
+    Extent { marks, raft_behind: *raft_behind }
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! What is read of a log, and what is repaired of it.
 
-use crate::storage::commit::Marks;
+use crate::storage::commit::Extent;
 use crate::storage::frame::{self, Found, Place};
 use crate::storage::header::{self, HEADER_BYTES};
 use crate::storage::wal::{Each, KIND, Segment, Torn, Wal, name};
@@ -92,17 +92,17 @@ impl Recovery {
         each: &mut Each<'_>,
     ) -> Result<(), StorageError> {
         let place = Place { owner: self.wal.owner, segment: number };
-        let mut segment = Segment { number, bytes: bytes.len() as u64, marks: Marks::default() };
+        let mut segment = Segment { number, bytes: bytes.len() as u64, extent: Extent::default() };
         let mut offset = HEADER_BYTES;
         self.last_frame = offset;
         loop {
             match frame::read(bytes, place, offset, self.wal.sequence + 1) {
                 Found::Frame { payload, end } => {
-                    let Some(marks) = each(self.format, &bytes[payload]) else {
+                    let Some(extent) = each(self.format, &bytes[payload]) else {
                         return Err(damaged(number, offset, "a record can't be read"));
                     };
                     self.wal.sequence += 1;
-                    segment.marks.raise(marks);
+                    segment.extent.add(extent);
                     self.last_frame = offset;
                     offset = end;
                 }

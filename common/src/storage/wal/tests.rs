@@ -14,7 +14,7 @@ fn open(disk: &mut MemoryDisk) -> Result<Opened, StorageError> {
     let (wal, torn) =
         Wal::open(disk, OWNER, SEGMENT_BYTES, Marks::default(), &mut |_, payload| {
             frames.push(postcard::from_bytes(payload).ok()?);
-            Some(Marks::default())
+            Some(Extent::default())
         })?;
     Ok((wal, frames, torn))
 }
@@ -33,8 +33,8 @@ fn filled(frames: u64) -> (MemoryDisk, Wal) {
     (disk, wal)
 }
 
-fn raft(mark: u64) -> Marks {
-    Marks::of(Kind::Raft, mark)
+fn raft(mark: u64) -> Extent {
+    Extent { marks: Marks::of(Kind::Raft, mark), raft_behind: None }
 }
 
 fn payload(n: u64) -> Vec<u8> {
