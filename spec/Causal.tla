@@ -102,6 +102,7 @@ Of(writes, k) == {i \in writes : written[i].key = k}
 \* deleted in the other, if the other has seen it; else it is new there.
 Join(a, va, b, vb, IsSeen(_, _)) ==
     IF Bug = "AbsentMeansNew" THEN a \cup b
+    ELSE IF Bug = "JoinKeepsOwn" THEN a \cup {x \in b : ~IsSeen(x, va)}
     ELSE {x \in a : x \in b \/ ~IsSeen(x, vb)} \cup {x \in b : ~IsSeen(x, va)}
 
 \* The laws that make it a join, on all states of two nodes with few writes.
@@ -665,10 +666,12 @@ ClockMonotone ==
            /\ Covers(disk'[n].clock, disk[n].clock)
            /\ spent'.crashes = spent.crashes => Covers(mem'[n].clock, mem[n].clock)]_vars
 
-\* A node that has lost its disk never writes again, and its id never returns.
+\* A node that has lost its disk never writes again, and its id never returns;
+\* so under one id the count of durable writes does not go back.
 IncarnationMonotone ==
     [][/\ gone \subseteq gone' /\ member \subseteq member'
-       /\ \A n \in gone : mem'[n] = mem[n]]_vars
+       /\ \A n \in gone : mem'[n] = mem[n]
+       /\ \A n \in Node : disk'[n].clock[n] >= disk[n].clock[n]]_vars
 
 (***************************************************************************)
 (* Liveness, under FairSpec.                                               *)

@@ -45,7 +45,7 @@ violated_in() {
 runs=0
 failed=0
 began=$(date +%s)
-format='%-4s %-37s %4s %-26s %4s %-26s %9s %5s  %s\n'
+format='%-4s %-38s %4s %-31s %4s %-31s %9s %5s  %s\n'
 # shellcheck disable=SC2059  # The format is the constant above.
 row() { printf "$format" "$@"; }
 row '' run want violating got violating states secs meaning
