@@ -1,6 +1,7 @@
 # What tests of causal mode share: questions in JSON, links that are cut, and what must
 # become true on all nodes.
-# shellcheck shell=bash
+# Pids are of common.bash, which is loaded before.
+# shellcheck shell=bash disable=SC2154
 
 # The reply of a node to an operation, whatever it is: `ask node1 get '{"key":"k"}'`.
 ask() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::control::condition::Condition;
 use common::control::failure::Failure;
-use common::control::reply::{Delete, Get, Item, Put, ReplyLine, Synced, Waited};
+use common::control::reply::{Delete, Get, Header, Item, Put, ReplyLine, Synced, Waited};
 use common::control::request::{Call, Request, Selection};
 use common::control::status::Status;
 use common::kv::key::Key;
@@ -83,6 +83,18 @@ impl Client {
     /// No answer came, and none must be waited for on this connection. Whether the request takes
     /// effect is unknown.
     pub fn try_ask<R: DeserializeOwned>(&mut self, call: &Call) -> io::Result<Outcome<R>> {
+        Ok(self.try_ask_all(call)?.1)
+    }
+
+    /// The same, with the header of the answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::try_ask`].
+    pub fn try_ask_all<R: DeserializeOwned>(
+        &mut self,
+        call: &Call,
+    ) -> io::Result<(Header, Outcome<R>)> {
         self.try_send(&call.to_line())?;
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
@@ -90,11 +102,12 @@ impl Client {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let reply: ReplyLine<R> = serde_json::from_str(&line).expect(&line);
-        match (reply.result, reply.error) {
-            (Some(result), None) => Ok(Ok(result)),
-            (None, Some(failure)) => Ok(Err(failure)),
+        let outcome = match (reply.result, reply.error) {
+            (Some(result), None) => Ok(result),
+            (None, Some(failure)) => Err(failure),
             (Some(_), Some(_)) | (None, None) => panic!("neither result nor error: {line}"),
-        }
+        };
+        Ok((reply.header, outcome))
     }
 
     /// Stores a value.

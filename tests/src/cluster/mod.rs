@@ -10,6 +10,7 @@ pub mod links;
 pub mod load;
 pub mod mount;
 pub mod recorder;
+pub mod session;
 pub mod voters;
 pub mod workload;
 pub mod writer;

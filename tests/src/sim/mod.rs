@@ -39,7 +39,7 @@ mod callers;
 mod clients;
 mod commit;
 mod connect;
-pub(crate) mod dice;
+pub mod dice;
 mod healing;
 mod judge;
 pub mod lab;
