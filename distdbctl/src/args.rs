@@ -58,6 +58,16 @@ pub(crate) struct Globals {
     )]
     pub(crate) runtime_dir: Option<OsString>,
 
+    /// Remember in this file what was seen: no later command with it sees less, on whichever node
+    #[arg(
+        long,
+        global = true,
+        env = "DISTDB_SESSION",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    pub(crate) session: Option<OsString>,
+
     /// How long to wait for the node, connecting and further tries included
     #[arg(long, global = true, env = "DISTDB_TIMEOUT", hide_env_values = true, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -188,8 +198,8 @@ fn offset(text: &str) -> Result<i64, String> {
 
 /// A write, as siblings are shown with it.
 fn dot(text: &str) -> Result<Dot, String> {
-    let clock = text.parse::<Context>().ok();
-    let mut dots = clock.iter().flat_map(Context::iter);
+    let context = text.parse::<Context>().ok().filter(|_| text.contains(':'));
+    let mut dots = context.iter().flat_map(Context::iter);
     match (dots.next(), dots.next()) {
         (Some(dot), None) => Ok(dot),
         (None, _) | (Some(_), Some(_)) => {

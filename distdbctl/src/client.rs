@@ -1,5 +1,6 @@
 //! Asks a node, and understands its answer.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ use crate::connection::{Connection, Lost};
 use crate::place;
 use crate::problem::{OwnCode, Problem};
 use crate::retry::Tries;
+use crate::session::file::SessionFile;
+use crate::session::{self, Seen};
 
 /// How much longer than the node we wait: its own words on why it is late say more than silence.
 const GRACE: Duration = Duration::from_millis(100);
@@ -22,6 +25,9 @@ const GRACE: Duration = Duration::from_millis(100);
 pub(crate) struct Client {
     path: PathBuf,
     timeout: Duration,
+    session: Option<SessionFile>,
+    /// The connection of the question before.
+    idle: RefCell<Option<Dialogue>>,
 }
 
 /// A connection on which one request at a time is asked.
@@ -59,17 +65,45 @@ impl Deadline {
 impl Client {
     /// For the node that the command line and environment name.
     pub(crate) fn new(globals: &Globals) -> Result<Self, Problem> {
-        Ok(Self::at(&place::one(globals)?, globals.timeout))
+        let path = globals.session.as_ref().filter(|path| !path.is_empty());
+        let session = path.map(|path| SessionFile::new(path.into()));
+        Ok(Self { session, ..Self::at(&place::one(globals)?, globals.timeout) })
     }
 
     /// For the node at `path`.
     pub(crate) fn at(path: &Path, timeout: Duration) -> Self {
-        Self { path: path.to_owned(), timeout }
+        Self { path: path.to_owned(), timeout, session: None, idle: RefCell::default() }
     }
 
     /// Asks one question; again, in the time there is, where that is safe and may help.
     pub(crate) fn ask<R: DeserializeOwned>(&self, request: &Request) -> Result<R, Problem> {
-        Tries::new(self, request).run()
+        let mut request = request.clone();
+        let session = self.session.as_ref().filter(|_| session::concerns(&request));
+        if let Some(session) = session {
+            session.load()?.tell(&mut request);
+        }
+        let (result, line) = Tries::new(self, &request).run()?;
+        if let Some(session) = session {
+            let noted = Seen::of(&line).and_then(|seen| session.add(&seen));
+            noted.map_err(|problem| unnoted(problem, &request))?;
+        }
+        Ok(result)
+    }
+
+    /// The session that the command line or environment names.
+    pub(crate) fn session(&self) -> Option<&SessionFile> {
+        self.session.as_ref()
+    }
+
+    /// The connection that the question before has left, or a new one.
+    pub(crate) fn take(&self, deadline: Deadline) -> Result<Dialogue, Problem> {
+        let idle = self.idle.borrow_mut().take();
+        idle.map_or_else(|| self.open(deadline), Ok)
+    }
+
+    /// Keeps a connection, on which nothing is outstanding, for the next question.
+    pub(crate) fn keep(&self, dialogue: Dialogue) {
+        *self.idle.borrow_mut() = Some(dialogue);
     }
 
     /// A connection to ask more than once.
@@ -101,8 +135,13 @@ impl Dialogue {
         call: &Call,
         deadline: Deadline,
     ) -> Result<R, Problem> {
+        self.ask_line(call, deadline).and_then(|line| result(&line))
+    }
+
+    /// The same, as the line that was answered.
+    pub(crate) fn ask_line(&mut self, call: &Call, deadline: Deadline) -> Result<Vec<u8>, Problem> {
         self.send(call, deadline)?;
-        result(&self.answer_line(deadline)?)
+        self.answer_line(deadline)
     }
 
     /// Sends a question whose answer is fetched later.
@@ -141,6 +180,13 @@ impl Dialogue {
     pub(crate) fn problem(&self, lost: Lost) -> Problem {
         self.connection.problem(lost, self.applied, self.timeout)
     }
+}
+
+/// What was asked was done, but the session does not know of it.
+fn unnoted(problem: Problem, request: &Request) -> Problem {
+    let message = format!("the node has answered, but {problem}");
+    let applied = may_change(request).then_some(Applied::Yes);
+    Problem { message, applied, ..problem }
 }
 
 /// Whether a request of which nothing more was heard may have had an effect.

@@ -8,9 +8,9 @@ Which daemon:
   /run/distdb for root, else $XDG_RUNTIME_DIR/distdb; a node's socket is NAME/control.sock in it.
 
 Environment:
-  DISTDB_SOCKET, DISTDB_NODE, DISTDB_RUNTIME_DIR, DISTDB_TIMEOUT, DISTDB_OUTPUT, DISTDB_QUIET,
-  DISTDB_VERBOSE   the flags of these names; a flag beats its variable
-  NO_COLOR         no colour, on a terminal either
+  DISTDB_SOCKET, DISTDB_NODE, DISTDB_RUNTIME_DIR, DISTDB_SESSION, DISTDB_TIMEOUT, DISTDB_OUTPUT,
+  DISTDB_QUIET, DISTDB_VERBOSE   the flags of these names; a flag beats its variable
+  NO_COLOR                       no colour, on a terminal either
 
 Output:
   Data goes to stdout, messages to stderr, one line each. With --output json each line of stdout is
@@ -20,6 +20,16 @@ Output:
   elsewhere, and with --output raw, their first line names the columns.
   $(distdbctl get KEY) loses newlines at the end of the value, as $(...) always does; where every
   byte counts, write to a file: distdbctl get KEY --output raw > FILE.
+
+Sessions:
+  With DISTDB_SESSION=FILE the commands put, get, delete, list, incr, add, remove, conflicts and
+  batch remember in FILE what they have seen, and see no less than that, on whichever node: what a
+  script has written it can read, and what it writes takes the place of what it has read. A node
+  that is behind is waited for until --timeout; then the exit code is 69. FILE is a line of JSON. It
+  need not exist, and commands that run side by side may share it: what each has seen is in it when
+  they are done. It is replaced as a whole, so its directory must be writable: where that can't be,
+  the exit code is 73, and nothing is asked; 65 if FILE is something else. With --read linearizable
+  or --read stale a read goes by that alone. Broadcast mode promises nothing of the kind.
 
 Retries:
   A node that has no leader or quorum, is not ready, too busy or about to end is asked again until
@@ -66,6 +76,9 @@ Examples:
   distdbctl watch user/ --prefix -- sh -c 'echo \"$DISTDB_EVENT $DISTDB_KEY: $(cat)\"'
   distdbctl wait members=3 --timeout 30s && distdbctl status --all
   distdbctl get name --read stale               from a node that is cut off
+  DISTDB_SESSION=s distdbctl --node node2 get name    no older than what s has seen
+  distdbctl put presence/bob here --acks all    in causal mode: answered when every node has it
+  distdbctl conflicts list || distdbctl conflicts show KEY
   distdbctl member remove node3 --dry-run       what would become of the quorum
   distdbctl explain --for write                 why writes don't work, and what to do
   distdbctl call get '{\"key\":\"name\"}'           the protocol itself
@@ -81,12 +94,20 @@ pub(crate) const AFTER_PUT: &str = "\
 Without VALUE, or with '-', the value is read from stdin, byte by byte, to its end. Behind '--'
 everything is taken as it is, so distdbctl put KEY -- \"$value\" stores whatever is in it: '-' there is
 a value of one byte. A number may be negative without '--'.
+
+In causal mode a put is answered once this node has it on its disk; with --acks 2, majority or all
+once so many have. Where they don't in time the exit code is 74, stderr says who does, and the write
+goes on its way all the same. A put takes the place of all values that this node has; with --context
+or --session of those that were seen before, and what was written meanwhile stands beside it.
 ";
 
 /// Below the help of `get` and `list`.
 pub(crate) const AFTER_READ: &str = "\
 In raft mode a read is linearizable, from any node, and needs a majority; with --read stale it is
 this node's own copy, which may be old. In broadcast mode every read is this node's own copy.
+In causal mode it is, too, but one that never shows a write without those that it depends on. Where
+concurrent writes stand side by side get prints the latest, the same on every node, and exits with
+5; --siblings prints all of them. Of a set the elements are printed, a line each.
 ";
 
 /// Below the help of `incr`.
@@ -105,9 +126,9 @@ stays. Each element is a request of its own; behind '--' an element may begin wi
 
 /// Below the help of `conflicts resolve`.
 pub(crate) const AFTER_RESOLVE: &str = "\
-The value comes from VALUE or stdin as that of put does, or is that of the sibling that --take names.
-It takes the place of all siblings that the node has, or with --context, --session or --take of
-those that were seen before; one that came later stays beside it.
+The value comes from VALUE or stdin as that of put does, or is that of the sibling that --take
+names. It takes the place of all siblings that the node has, or with --context, --session or --take
+of those that were seen before; one that came later stays beside it.
 ";
 
 /// Below the help of `member remove`.
@@ -140,13 +161,18 @@ pub(crate) const AFTER_BATCH: &str = "\
 A line of input is a command, quoted as in a shell:
   put KEY VALUE   get KEY [--read HOW]   delete KEY   delete --prefix PREFIX   wait CONDITION
   list [PREFIX] [--keys] [--count] [--limit N] [--read HOW]      the first page of it
+  incr KEY [DELTA]   add KEY ELEMENT   remove KEY ELEMENT        each write with --acks as well
+  conflicts list [PREFIX]   conflicts resolve KEY VALUE          of the list the first page
 or a request of the protocol, if it begins with '{'. Blank lines and those that begin with '#' are
 skipped. Each line sees what the lines before it did. A run of lines that write, or of lines that
 don't, is sent without waiting for answers; where one follows the other, all answers are awaited.
+In a session a key that is written again waits for the first write, too.
 
-Each line has one line of result, in the order of the input: ok, no (no such key, nothing deleted)
-or error, and behind it, separated by tabs: put: the revision; get: the value; delete: how many; list:
-keys and values in turn; an error: its code and message. Requests in JSON, and with --output json
+Each line has one line of result, in the order of the input: ok, no (no such key, nothing deleted),
+conflict (siblings) or error, and behind it, separated by tabs: put, add, remove, resolve: the
+revision; get: the value, or a set's elements; delete: how many; incr: what the counter is at; list:
+keys and values in turn; conflicts: keys and numbers of siblings in turn; an error: its code and
+message. Requests in JSON, and with --output json
 commands as well, are answered in JSON. The exit code is that of the first line that is not ok.
 ";
 
@@ -160,7 +186,8 @@ as it came, an error too, and the exit code is the error's. A watch is printed u
 pub(crate) const AFTER_BENCH: &str = "\
 Each client has one request outstanding at any time. The clients are spread over the nodes named:
 --node node1,node2 or --socket PATH --socket PATH. Keys are bench/000001 and so on, chosen at
-random; for get and list they are written first. list reads up to 100 keys at a time.
+random; --key-prefix puts them where another mode is. For get and list they are written first.
+List reads up to 100 keys at a time.
 
 A request that fails is counted by its code, and the run goes on; so does a client whose node is
 gone or silent for --timeout, on the next of the nodes. The longest gap is the longest time without

@@ -1,8 +1,9 @@
 //! `distdbctl`: the command line of distdb, a client of one node's control socket.
 //!
 //! A command is read by [`args`], finds its node by [`place`], asks it by [`client`] over a
-//! [`connection`], with another [`retry`] where that is safe, and prints by [`output`]. What goes wrong is a [`problem`], which has one
-//! [`exit`] code. There is a file for each group of commands in [`cmd`].
+//! [`connection`], with another [`retry`] where that is safe, notes what it has seen in a
+//! [`session`], and prints by [`output`]. What goes wrong is a [`problem`], which has one [`exit`]
+//! code. There is a file for each group of commands in [`cmd`].
 
 mod args;
 mod client;
@@ -15,6 +16,7 @@ mod output;
 mod place;
 mod problem;
 mod retry;
+mod session;
 
 use std::process::ExitCode;
 

@@ -15,7 +15,7 @@ use common::control::status::Status;
 use common::modes::{Mode, ModeTable};
 use serde::de::DeserializeOwned;
 
-use crate::client::{Client, Deadline, Dialogue};
+use crate::client::{self, Client, Deadline, Dialogue};
 use crate::connection;
 use crate::problem::{Code, OwnCode, Problem};
 
@@ -54,7 +54,8 @@ impl<'a> Tries<'a> {
         }
     }
 
-    pub(crate) fn run<R: DeserializeOwned>(mut self) -> Result<R, Problem> {
+    /// The result, and the line that has it.
+    pub(crate) fn run<R: DeserializeOwned>(mut self) -> Result<(R, Vec<u8>), Problem> {
         loop {
             let problem = match self.try_once() {
                 Ok(result) => return Ok(result),
@@ -74,8 +75,8 @@ impl<'a> Tries<'a> {
         }
     }
 
-    fn try_once<R: DeserializeOwned>(&mut self) -> Result<R, Problem> {
-        let mut dialogue = self.client.open(self.deadline)?;
+    fn try_once<R: DeserializeOwned>(&mut self) -> Result<(R, Vec<u8>), Problem> {
+        let mut dialogue = self.client.take(self.deadline)?;
         if let Some(unknown) = &self.unknown {
             let is_once = match self.is_once {
                 Some(is_once) => is_once,
@@ -86,7 +87,10 @@ impl<'a> Tries<'a> {
                 return Err(unknown.clone());
             }
         }
-        dialogue.ask_until(&self.call, self.deadline)
+        let line = dialogue.ask_line(&self.call, self.deadline)?;
+        let result = client::result(&line)?;
+        self.client.keep(dialogue);
+        Ok((result, line))
     }
 
     fn is_worth_another(&self, problem: &Problem) -> bool {

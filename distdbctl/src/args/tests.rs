@@ -48,6 +48,13 @@ fn a_value_is_what_stands_behind_the_key() {
 }
 
 #[test]
+fn a_session_is_a_flag_of_all_commands() {
+    for line in ["--session s get k", "get k --session=s", "conflicts list --session s"] {
+        assert_eq!(read(line).globals.session, Some("s".into()), "{line}");
+    }
+}
+
+#[test]
 fn a_mistake_is_told_in_one_line() {
     for (line, told) in [
         ("--quiet", "command"),

@@ -10,10 +10,13 @@
 //! The queue of what is pending is the window: a full one stops the sender, never the receiver, so
 //! answers are read however full the socket is, and neither end waits for the other for ever.
 
+mod command;
 mod line;
 mod sender;
+mod written;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, TryRecvError, sync_channel};
 use std::thread;
 
@@ -29,6 +32,7 @@ use crate::cmd::batch::sender::Sender;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::problem::Problem;
+use crate::session::running::Running;
 
 /// Requests without an answer. Far enough below the node's bound (1,024) that it reads on, and
 /// enough to keep it busy.
@@ -51,16 +55,20 @@ pub(crate) fn batch(
     output: &mut Output,
 ) -> Result<Exit, Problem> {
     let input = sender::open(batch.file.as_deref())?;
-    let dialogue = Client::new(globals)?.dialogue()?;
+    let client = Client::new(globals)?;
+    let session = client.session().map(Running::begin).transpose()?.map(Arc::new);
+    let dialogue = client.dialogue()?;
     let writer = dialogue.connection.writer();
     let writer = writer.map_err(|error| sender::unreadable(&error))?;
     let (queue, pending) = sync_channel(WINDOW);
     let (answered, taken) = mpsc::channel();
-    let sender = Sender::new(writer, queue, taken, globals.timeout);
+    let sender = Sender::new(writer, queue, taken, globals.timeout, session.clone());
     // Not joined: it may be waiting for input that nobody needs any more.
     thread::spawn(move || sender.run(input));
-    let answers = Answers { dialogue, answered, early: BTreeMap::new() };
-    print_all(&pending, answers, globals, output)
+    let answers = Answers { dialogue, answered, early: BTreeMap::new(), session: session.clone() };
+    let outcome = print_all(&pending, answers, globals, output);
+    let saved = session.map_or(Ok(()), |session| session.save());
+    outcome.and_then(|exit| saved.map(|()| exit))
 }
 
 fn print_all(
@@ -70,13 +78,16 @@ fn print_all(
     output: &mut Output,
 ) -> Result<Exit, Problem> {
     let mut first_failure = None;
-    while let Some(next) = next(pending, output)? {
+    while let Some(next) = answers.next(pending, output)? {
         let exit = match next {
             Pending::Refused { problem, is_json } => line::print_refusal(problem, is_json, output)?,
             Pending::Unreadable(problem) => return Err(problem),
             Pending::Sent { id, shape, may_change } => {
                 let reply = answers.answer(id, globals, output);
                 let reply = reply.map_err(|problem| abandoned(problem, may_change, pending))?;
+                if let Some(session) = &answers.session {
+                    session.note(&reply)?;
+                }
                 let _ = answers.answered.send(()); // The sender may be done.
                 shape.print(&reply, output)?
             }
@@ -86,18 +97,6 @@ fn print_all(
         }
     }
     Ok(first_failure.unwrap_or(Exit::DONE))
-}
-
-/// The next line, or the end. What is printed is shown before it is waited for.
-fn next(pending: &Receiver<Pending>, output: &mut Output) -> Result<Option<Pending>, Problem> {
-    match pending.try_recv() {
-        Ok(next) => Ok(Some(next)),
-        Err(TryRecvError::Disconnected) => Ok(None),
-        Err(TryRecvError::Empty) => {
-            output.flush()?;
-            Ok(pending.recv().ok())
-        }
-    }
 }
 
 /// The connection failed: what of the lines that have no result?
@@ -123,6 +122,7 @@ struct Answers {
     answered: mpsc::Sender<()>,
     /// Those that came before their turn; never more than [`WINDOW`].
     early: BTreeMap<u64, Vec<u8>>,
+    session: Option<Arc<Running>>,
 }
 
 /// Which request a line answers.
@@ -133,6 +133,28 @@ struct Answered {
 }
 
 impl Answers {
+    /// The next line, or the end. What is printed is shown before it is waited for.
+    fn next(
+        &self,
+        pending: &Receiver<Pending>,
+        output: &mut Output,
+    ) -> Result<Option<Pending>, Problem> {
+        match pending.try_recv() {
+            Ok(next) => Ok(Some(next)),
+            Err(TryRecvError::Disconnected) => Ok(None),
+            Err(TryRecvError::Empty) => {
+                self.show(output)?;
+                Ok(pending.recv().ok())
+            }
+        }
+    }
+
+    /// Lets readers have what was printed; the session knows of it first.
+    fn show(&self, output: &mut Output) -> Result<(), Problem> {
+        self.session.as_ref().map_or(Ok(()), |session| session.save())?;
+        output.flush()
+    }
+
     fn answer(
         &mut self,
         id: u64,
@@ -145,7 +167,7 @@ impl Answers {
         let deadline = client::Deadline::after(globals.timeout);
         loop {
             if !self.dialogue.connection.has_buffered() {
-                output.flush()?;
+                self.show(output)?;
             }
             let line = self.dialogue.answer_line(deadline)?;
             let answered: Answered =

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use common::causal::clock::Dot;
 use common::causal::context::Context;
 use common::control::acks::Acks;
 use common::control::request::Read;
@@ -185,7 +186,7 @@ pub(crate) struct Resolve {
     pub(crate) source: Source,
     /// The value of the sibling that was written so
     #[arg(long, value_name = "NODE:COUNTER", conflicts_with = "value", value_parser = dot)]
-    pub(crate) take: Option<common::causal::clock::Dot>,
+    pub(crate) take: Option<Dot>,
     /// What was seen before: what is in it is replaced, as an answer had it as `context`
     #[arg(long, value_name = "TEXT", conflicts_with = "take")]
     pub(crate) context: Option<Context>,

@@ -1,19 +1,14 @@
-//! A line of input, and what to print of the answer to it.
+//! What a line of input is answered, and what to print of it.
 
-use std::time::Duration;
-
-use clap::ValueEnum;
 use common::control::Id;
-use common::control::failure::Failure;
+use common::control::conflict::Conflicts;
 use common::control::reply::{self, ReplyLine};
-use common::control::request::{Call, Range, Read, Request, Selection};
+use serde::Serialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::args::command::keys::ReadLevel;
 use crate::client;
-use crate::cmd::{self, call, check, kv};
+use crate::cmd::{check, kv, siblings};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::problem::Problem;
@@ -26,124 +21,11 @@ pub(super) enum Shape {
     Delete,
     List,
     Count,
+    Incr,
+    Conflicts,
     Wait,
     /// A request in JSON: its answer is too, with the id that the line had.
     Json(Option<Id>),
-}
-
-/// A line that is to be sent.
-#[derive(Debug, PartialEq)]
-pub(super) struct Parsed {
-    pub(super) line: Vec<u8>,
-    pub(super) shape: Shape,
-    pub(super) may_change: bool,
-}
-
-/// Reads a line of input; `None` if there is nothing to do for it.
-pub(super) fn parse(line: &[u8], id: u64, timeout: Duration) -> Result<Option<Parsed>, Problem> {
-    let line = line.trim_ascii();
-    match line.first() {
-        None | Some(b'#') => Ok(None),
-        Some(b'{') => request(line, id).map(Some),
-        Some(_) => command(line, id, timeout).map(Some),
-    }
-}
-
-fn request(line: &[u8], id: u64) -> Result<Parsed, Problem> {
-    let wrong = |message: String| Problem::from(Failure::bad_request(message));
-    let members: Result<Map<String, Value>, _> = serde_json::from_slice(line);
-    let mut members = members.map_err(|error| wrong(format!("no JSON object: {error}")))?;
-    let own_id = members.insert("id".to_owned(), Value::from(id));
-    let own_id = own_id.map(Id::deserialize).transpose();
-    let own_id = own_id.map_err(|error| wrong(format!("member `id`: {error}")))?;
-    let op = members.get("op").and_then(Value::as_str).unwrap_or_default();
-    if op == "watch" || op == "cancel" {
-        return Err(wrong(format!("{op} has no place in a batch; use call or watch")));
-    }
-    let may_change = call::may_change(op);
-    let mut line = serde_json::to_vec(&members).expect("it came from JSON");
-    line.push(b'\n');
-    Ok(Parsed { line, shape: Shape::Json(own_id), may_change })
-}
-
-fn command(line: &[u8], id: u64, timeout: Duration) -> Result<Parsed, Problem> {
-    let wrong = |message: String| Problem::from(Failure::bad_request(message));
-    let text = std::str::from_utf8(line).map_err(|error| wrong(error.to_string()))?;
-    let words = shell_words::split(text).map_err(|error| wrong(error.to_string()))?;
-    let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let (shape, request) = match words.as_slice() {
-        ["put", key, "--", value] | ["put", key, value] => {
-            let value = kv::checked(value.as_bytes().to_vec())?;
-            (Shape::Put, Request::put(cmd::key(key.as_ref())?, value))
-        }
-        ["get", key] => (Shape::Get, Request::get(cmd::key(key.as_ref())?, None)),
-        ["get", key, "--read", how] => {
-            let (key, read) = (cmd::key(key.as_ref())?, Some(read(how)?));
-            (Shape::Get, Request::get(key, read))
-        }
-        ["delete" | "del", "--prefix", prefix] => {
-            let prefix = cmd::prefix(prefix.as_ref())?;
-            (Shape::Delete, Request::delete(Selection::Prefix(prefix)))
-        }
-        ["delete" | "del", key] => {
-            (Shape::Delete, Request::delete(Selection::Key(cmd::key(key.as_ref())?)))
-        }
-        ["list" | "ls", words @ ..] => list(words)?,
-        ["wait", words @ ..] => {
-            let condition = words.join(" ").parse();
-            let condition = condition.map_err(|error| wrong(format!("{error}")))?;
-            (Shape::Wait, Request::Wait(condition))
-        }
-        _ => {
-            return Err(wrong(format!("no command of a batch: {text}"))
-                .with_hint("distdbctl batch --help lists them"));
-        }
-    };
-    let may_change = request.is_write();
-    let timeout = Some(timeout);
-    let call = Call { id: Some(Id::Unsigned(id)), timeout, ..Call::new(request) };
-    Ok(Parsed { line: call.to_line(), shape, may_change })
-}
-
-fn read(how: &str) -> Result<Read, Problem> {
-    let level = ReadLevel::from_str(how, false);
-    level.map(Into::into).map_err(|_| {
-        let message = format!("--read {how}: it takes linearizable or stale");
-        Failure::bad_request(message).into()
-    })
-}
-
-fn list(mut words: &[&str]) -> Result<(Shape, Request), Problem> {
-    let wrong = |word: &str| Problem::from(Failure::bad_request(format!("list: what is {word}?")));
-    let mut range = Range::default();
-    loop {
-        words = match words {
-            [] => break,
-            ["--keys", rest @ ..] => {
-                range.keys_only = true;
-                rest
-            }
-            ["--count", rest @ ..] => {
-                range.count_only = true;
-                rest
-            }
-            ["--limit", limit, rest @ ..] => {
-                range.limit = Some(limit.parse().map_err(|_| wrong(limit))?);
-                rest
-            }
-            ["--read", how, rest @ ..] => {
-                range.read = Some(read(how)?);
-                rest
-            }
-            [prefix, rest @ ..] if range.prefix.is_empty() && !prefix.starts_with("--") => {
-                range.prefix = cmd::prefix(prefix.as_ref())?;
-                rest
-            }
-            [word, ..] => return Err(wrong(word)),
-        }
-    }
-    let shape = if range.count_only { Shape::Count } else { Shape::List };
-    Ok((shape, Request::List(range)))
 }
 
 impl Shape {
@@ -152,7 +34,14 @@ impl Shape {
         let outcome = self.outcome(reply);
         let own_id = match self {
             Self::Json(own_id) => own_id,
-            Self::Put | Self::Get | Self::Delete | Self::List | Self::Count | Self::Wait => {
+            Self::Put
+            | Self::Get
+            | Self::Delete
+            | Self::List
+            | Self::Count
+            | Self::Incr
+            | Self::Conflicts
+            | Self::Wait => {
                 if !output.is_json() {
                     return print_text(outcome, output);
                 }
@@ -173,10 +62,7 @@ impl Shape {
             }
             Self::Get => {
                 let get: reply::Get = client::result(line)?;
-                match get.item {
-                    Some(item) => (Exit::DONE, vec![bytes_of(item)?]),
-                    None => (Exit::NO, vec![]),
-                }
+                (kv::exit_of(&get), values_of(get)?)
             }
             Self::Delete => {
                 let delete: reply::Delete = client::result(line)?;
@@ -197,6 +83,19 @@ impl Shape {
                 let list: reply::List = client::result(line)?;
                 (Exit::DONE, vec![list.count.to_string().into_bytes()])
             }
+            Self::Incr => {
+                let count: reply::Count = client::result(line)?;
+                (Exit::DONE, vec![count.value.to_string().into_bytes()])
+            }
+            Self::Conflicts => {
+                let Conflicts { items, .. } = client::result(line)?;
+                let exit = if items.is_empty() { Exit::DONE } else { Exit::CONFLICT };
+                let cells = items.into_iter().flat_map(|item| {
+                    let siblings = item.siblings.to_string().into_bytes();
+                    [item.key.as_str().as_bytes().to_vec(), siblings]
+                });
+                (exit, cells.collect())
+            }
             Self::Wait => {
                 let waited = client::result(line);
                 let reply::Waited { became } = waited.map_err(check::in_vain)?;
@@ -208,6 +107,15 @@ impl Shape {
             }
         })
     }
+}
+
+/// The value, or the elements of a set.
+fn values_of(get: reply::Get) -> Result<Vec<Vec<u8>>, Problem> {
+    if siblings::is_set(get.conflict, &get.siblings) {
+        let elements = siblings::elements(get.siblings)?;
+        return Ok(elements.iter().map(|element| element.as_bytes().to_vec()).collect());
+    }
+    get.item.map(bytes_of).into_iter().collect()
 }
 
 fn bytes_of(item: reply::Item) -> Result<Vec<u8>, Problem> {
@@ -222,7 +130,11 @@ fn print_text(
         Ok(outcome) => outcome,
         Err(problem) => return print_refusal(problem, false, output),
     };
-    let verdict: &[u8] = if exit == Exit::DONE { b"ok" } else { b"no" };
+    let verdict: &[u8] = match exit {
+        Exit::DONE => b"ok",
+        Exit::CONFLICT => b"conflict",
+        _ => b"no",
+    };
     let cells: Vec<_> = [verdict].into_iter().chain(cells.iter().map(Vec::as_slice)).collect();
     output.cells(&cells)?;
     Ok(exit)

@@ -5,16 +5,21 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
+use common::control::Id;
 use common::control::failure::Failure;
 use common::control::line::LINE_BYTES_MAX;
+use common::control::request::Call;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::cmd::batch::Pending;
-use crate::cmd::batch::line::{self, Parsed};
+use crate::cmd::batch::command::{self, Asked, Parsed};
+use crate::cmd::batch::written::Written;
 use crate::problem::{OwnCode, Problem};
+use crate::session::running::Running;
 
 /// What is written at once.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -37,6 +42,9 @@ pub(super) struct Sender {
     /// Whether these may change something.
     may_change: bool,
     timeout: Duration,
+    session: Option<Arc<Running>>,
+    /// Keys that were written without an answer yet, where a session cares.
+    written: Written,
     id: u64,
 }
 
@@ -65,9 +73,20 @@ impl Sender {
         queue: SyncSender<Pending>,
         answered: Receiver<()>,
         timeout: Duration,
+        session: Option<Arc<Running>>,
     ) -> Self {
-        let (unsent, unanswered, may_change, id) = (Vec::new(), 0, false, 0);
-        Self { stream, unsent, queue, answered, unanswered, may_change, timeout, id }
+        Self {
+            stream,
+            unsent: Vec::new(),
+            queue,
+            answered,
+            unanswered: 0,
+            may_change: false,
+            timeout,
+            session,
+            written: Written::default(),
+            id: 0,
+        }
     }
 
     /// Sends all lines. Once it returns, the queue has an end.
@@ -97,11 +116,13 @@ impl Sender {
 
     fn send_line(&mut self, text: &[u8]) -> Result<(), Stop> {
         self.id += 1;
-        match line::parse(text, self.id, self.timeout) {
+        match command::parse(text, self.id) {
             Ok(None) => Ok(()),
-            Ok(Some(Parsed { line, shape, may_change })) => {
-                self.keep_order(may_change)?;
+            Ok(Some(Parsed { asked, shape })) => {
+                self.keep_order(&asked)?;
+                let may_change = asked.may_change();
                 self.queue(Pending::Sent { id: self.id, shape, may_change })?;
+                let line = self.line(asked);
                 self.unsent.extend(line);
                 if self.unsent.len() < WRITE_BYTES { Ok(()) } else { self.flush() }
             }
@@ -114,18 +135,40 @@ impl Sender {
 
     /// The node may do reads before writes that were sent earlier, and the other way round. So
     /// neither is sent while the other is unanswered: each line sees what those before it did.
-    fn keep_order(&mut self, may_change: bool) -> Result<(), Stop> {
+    ///
+    /// In a session a write says what was seen, and takes the place of that. What is written twice
+    /// must have seen the first write, or it would stand beside it.
+    fn keep_order(&mut self, asked: &Asked) -> Result<(), Stop> {
+        let may_change = asked.may_change();
         self.unanswered -= self.answered.try_iter().count();
-        if may_change != self.may_change {
+        let is_twice = self.session.is_some() && self.written.overlaps(asked);
+        if may_change != self.may_change || is_twice {
             self.flush()?;
             while self.unanswered > 0 {
                 self.answered.recv().map_err(|_| Stop)?;
                 self.unanswered -= 1;
             }
             self.may_change = may_change;
+            self.written = Written::default();
         }
         self.unanswered += 1;
+        if self.session.is_some() {
+            self.written.add(asked);
+        }
         Ok(())
+    }
+
+    fn line(&self, asked: Asked) -> Vec<u8> {
+        match asked {
+            Asked::Line { line, .. } => line,
+            Asked::Command(mut request) => {
+                if let Some(session) = &self.session {
+                    session.tell(&mut request);
+                }
+                let (id, timeout) = (Some(Id::Unsigned(self.id)), Some(self.timeout));
+                Call { id, timeout, ..Call::new(request) }.to_line()
+            }
+        }
     }
 
     /// Queues what the receiver is to wait for. If there is no room, all answers that could make
