@@ -25,6 +25,9 @@ pub struct Config {
     /// What is kept of the log behind a snapshot, in bytes: a member that was away for a moment
     /// gets entries, which is less than the whole state.
     pub log_kept_bytes: usize,
+    /// What is kept in memory of writes in causal mode that members lack, in bytes: a member
+    /// further behind is better served by a state transfer.
+    pub causal_log_bytes: usize,
     /// Of the dice: no two starts have the same.
     pub seed: u64,
 }

@@ -218,6 +218,9 @@ fn advertised(args: &Args, bound: SocketAddr) -> anyhow::Result<String> {
 /// See [`Config::log_kept_bytes`]: 100,000 entries of 300 bytes, about.
 const LOG_KEPT_BYTES: usize = 32 * 1024 * 1024;
 
+/// See [`Config::causal_log_bytes`]: some ten thousand writes, as many as are sent in a second.
+const CAUSAL_LOG_BYTES: usize = 32 * 1024 * 1024;
+
 fn config(args: &Args, found: &Found, address: String) -> Config {
     let known = found.identity.as_ref().map(|identity| identity.broadcast.node);
     Config {
@@ -229,6 +232,7 @@ fn config(args: &Args, found: &Found, address: String) -> Config {
         mode: args.mode.into(),
         snapshot_every: args.snapshot_every,
         log_kept_bytes: LOG_KEPT_BYTES,
+        causal_log_bytes: CAUSAL_LOG_BYTES,
         seed: rand::random(),
     }
 }

@@ -53,6 +53,8 @@ pub struct Setup {
     pub snapshot_every: u64,
     /// See [`Config::log_kept_bytes`].
     pub log_kept_bytes: usize,
+    /// See [`Config::causal_log_bytes`].
+    pub causal_log_bytes: usize,
     /// Of a segment of the log.
     pub segment_bytes: u64,
 }
@@ -157,7 +159,7 @@ impl Host {
         let (storage, mut found, _) = opened.map_err(StartError::of)?;
         found.identity = found.identity.or_else(|| self.founding.clone());
         self.id = found.identity.as_ref().map_or(fresh, |identity| identity.broadcast.node);
-        let Setup { pace, mode, snapshot_every, log_kept_bytes, .. } = self.setup;
+        let Setup { pace, mode, snapshot_every, log_kept_bytes, causal_log_bytes, .. } = self.setup;
         let config = Config {
             node: self.id,
             name: self.name.clone(),
@@ -167,6 +169,7 @@ impl Host {
             mode,
             snapshot_every,
             log_kept_bytes,
+            causal_log_bytes,
             seed,
         };
         let node =

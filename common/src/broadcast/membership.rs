@@ -217,6 +217,7 @@ mod tests {
             mode: Mode::Broadcast,
             snapshot_every: 1,
             log_kept_bytes: 0,
+            causal_log_bytes: 1_000_000,
             seed: 1,
         };
         let mut joiner = Broadcast::recover(config, None);

@@ -10,17 +10,15 @@ use crate::causal::clock::{Dot, VectorClock};
 use crate::causal::write::Write;
 use crate::identity::NodeId;
 
-/// What the kept writes take in memory. A member this far behind is better served by a sync than
-/// by our memory (L3).
-pub const LOG_BYTES_MAX: usize = 32 * 1024 * 1024;
-
 /// The latest writes of all writers.
 ///
-/// Invariant: of each writer, those behind `base` up to what the node has applied, without a gap.
-#[derive(Debug, Clone, Default)]
+/// Invariant: of each writer, those behind `base` up to what the node has applied, without a gap;
+/// all of them take no more than `bytes_max` (L3).
+#[derive(Debug, Clone)]
 pub struct Log {
     writers: BTreeMap<NodeId, Kept>,
     bytes: usize,
+    bytes_max: usize,
 }
 
 /// The latest writes of one writer.
@@ -31,9 +29,14 @@ struct Kept {
 }
 
 impl Log {
+    /// An empty one.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { writers: BTreeMap::new(), bytes: 0, bytes_max }
+    }
+
     /// The log of a node that has seen `clock` and kept `writes`, in any order.
-    pub fn of(clock: &VectorClock, mut writes: Vec<Arc<Write>>) -> Self {
-        let mut log = Self::default();
+    pub fn of(clock: &VectorClock, mut writes: Vec<Arc<Write>>, bytes_max: usize) -> Self {
+        let mut log = Self::new(bytes_max);
         writes.sort_unstable_by_key(|write| write.dot);
         for dot in clock.iter() {
             let kept = writes.iter().filter(|write| write.dot.node == dot.node).count();
@@ -49,7 +52,7 @@ impl Log {
         assert_eq!(kept.last() + 1, write.dot.counter, "a writer's writes come in order");
         self.bytes += write.weight();
         kept.writes.push_back(write);
-        while self.bytes > LOG_BYTES_MAX {
+        while self.bytes > self.bytes_max {
             let longest = self.writers.values_mut().max_by_key(|kept| kept.writes.len());
             let gone = longest.and_then(Kept::pop).expect("what is past the bound is there");
             self.bytes -= gone.weight();

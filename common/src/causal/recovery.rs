@@ -91,6 +91,7 @@ impl Causal {
             dice,
             members: BTreeMap::from([(config.node, config.name.clone())]),
             modes: ModeTable::new(config.mode),
+            log: Log::new(config.causal_log_bytes),
             config,
             clock: VectorClock::default(),
             lamport: 0,
@@ -98,7 +99,6 @@ impl Causal {
             told: VectorClock::default(),
             store: Store::default(),
             sessions: Sessions::default(),
-            log: Log::default(),
             position: 0,
             ready: false,
             steps: Vec::new(),
@@ -124,7 +124,7 @@ impl Causal {
         };
         if let Some(snapshot) = snapshot {
             let Snapshot { position, clock, lamport, time, ready, log, sessions, store } = snapshot;
-            causal.log = Log::of(&clock, log);
+            causal.log = Log::of(&clock, log, causal.config.causal_log_bytes);
             (causal.position, causal.snapshots.position) = (position, position);
             (causal.clock, causal.lamport, causal.ready) = (clock, lamport, ready);
             (causal.sessions, causal.store) = (sessions, store);

@@ -174,6 +174,7 @@ mod tests {
             mode,
             snapshot_every: 100,
             log_kept_bytes: 0,
+            causal_log_bytes: 1_000_000,
             seed: 1,
         };
         let broadcast = broadcast::Record::bootstrap(NodeId(1), name(), ClusterId(1));

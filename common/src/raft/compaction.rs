@@ -193,6 +193,7 @@ mod tests {
             mode: Mode::Raft,
             snapshot_every: 100,
             log_kept_bytes: 0,
+            causal_log_bytes: 1_000_000,
             seed: 1,
         };
         Raft::recover(config, false, None, Vec::new()).expect("nothing contradicts itself")

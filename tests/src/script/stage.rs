@@ -34,6 +34,7 @@ const SETUP: Setup = Setup {
     mode: Mode::Broadcast,
     snapshot_every: 1_000,
     log_kept_bytes: 0,
+    causal_log_bytes: 0,
     segment_bytes: 4_096,
 };
 

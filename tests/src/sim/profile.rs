@@ -65,6 +65,8 @@ pub struct Profile {
     pub snapshot_every: u64,
     /// See [`Setup::log_kept_bytes`].
     pub log_kept_bytes: usize,
+    /// See [`Setup::causal_log_bytes`].
+    pub causal_log_bytes: usize,
     /// See [`Setup::segment_bytes`].
     pub segment_bytes: u64,
     /// How long a disk takes to make a commit durable, at most.
@@ -131,6 +133,7 @@ impl Profile {
             mode: Mode::Broadcast,
             snapshot_every: 1_000,
             log_kept_bytes: 0,
+            causal_log_bytes: 1_000_000,
             segment_bytes: 4_096,
             sync_max: Duration::ZERO,
             power_cuts: 0.0,
@@ -151,6 +154,7 @@ impl Profile {
             mode: self.mode,
             snapshot_every: self.snapshot_every,
             log_kept_bytes: self.log_kept_bytes,
+            causal_log_bytes: self.causal_log_bytes,
             segment_bytes: self.segment_bytes,
         }
     }

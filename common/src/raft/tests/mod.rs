@@ -122,6 +122,7 @@ impl Cluster {
             mode: Mode::Raft,
             snapshot_every: 1_000,
             log_kept_bytes: 0,
+            causal_log_bytes: 1_000_000,
             seed: self.starts,
         };
         let disk = self.disks.entry(node).or_default().clone();
