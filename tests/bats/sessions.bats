@@ -33,12 +33,13 @@ seen() {
     start_cluster 3
     in_session --node node1 put key value
     DISTDB_SESSION=$session ctl --node node2 batch <<<'get key' | grep -qx $'ok\tvalue'
-    [ "$(ctl --node node2 call get '{"key":"key","read":"session"}' | jq -r .header.served)" = session ]
+    served=$(ctl --node node2 call get '{"key":"key","read":"session"}' | jq -r .header.served)
+    [ "$served" = session ]
     expect 0 ctl --node node2 get key --read session
     [ "$output" = value ]
 }
 
-@test "X5, X6: a node that is behind waits until the deadline, then says so, and serves once it is not" {
+@test "X5, X6: a node that is behind waits until the deadline, and serves once it is not" {
     start_cluster 3 --enable-faults
     behind=$(other_than "$(leader node1)")
     in_session --node "$(leader node1)" put key old
@@ -58,7 +59,9 @@ seen() {
 
 @test "C17: branches of a script that run side by side merge, and tear nothing" {
     start_cluster 3
-    seq 60 | parallel -j 12 "DISTDB_SESSION=$session $bin/distdbctl --node node{= \$_ = \$_ % 3 + 1 =} put key{} {}"
+    export DISTDB_SESSION=$session
+    seq 60 |
+        parallel -j 12 "$bin/distdbctl --node node{= \$_ = \$_ % 3 + 1 =} put key{} {}"
     [ "$(seen)" = 60 ]
     [ "$(wc -l <"$session")" = 1 ]
     for node in node1 node2 node3; do

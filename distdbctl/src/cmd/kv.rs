@@ -111,9 +111,8 @@ pub(super) fn exit_of(reply: &reply::Get) -> Exit {
 fn print_value(reply: reply::Get, key: &OsStr, output: &mut Output) -> Result<(), Problem> {
     let Some(item) = reply.item else { return Ok(()) };
     if reply.conflict {
-        let key = key.to_string_lossy();
-        let others = reply.siblings.len().saturating_sub(1);
-        output.note(&format!("{others} more siblings: distdbctl conflicts show {key}"));
+        let (key, siblings) = (key.to_string_lossy(), reply.siblings.len());
+        output.note(&format!("{siblings} siblings stand there: distdbctl conflicts show {key}"));
     }
     let is_set = siblings::is_set(reply.conflict, &reply.siblings);
     match output.format() {
