@@ -42,6 +42,24 @@ struct Change {
     key: Key,
     replaces: Vec<Dot>,
     value: Option<Value>,
+    /// Of what it takes the place of: when the key was made, and how many writes there were.
+    history: (Option<u64>, u64),
+}
+
+impl Change {
+    /// One that takes the place of those versions that `is_replaced`.
+    fn of(
+        key: Key,
+        value: Option<Value>,
+        held: &[Version],
+        is_replaced: impl Fn(&Version) -> bool,
+    ) -> Self {
+        let replaced = held.iter().filter(|version| is_replaced(version));
+        let created = replaced.clone().map(|version| version.created).min();
+        let writes = replaced.clone().map(|version| version.writes).max().unwrap_or(0);
+        let replaces = replaced.map(|version| version.dot).collect();
+        Self { key, replaces, value, history: (created, writes) }
+    }
 }
 
 /// A request to write.
@@ -161,8 +179,8 @@ impl Causal {
                 return Ok(Some(self.delete_one(now, job, change, effects)));
             }
             Request::Delete { selection: Selection::Key(key), context, .. } => {
-                let replaces = seen(self.store.get(&key), context.as_ref());
-                let change = Change { key, replaces, value: None };
+                let held = self.store.get(&key);
+                let change = Change::of(key.clone(), None, held, is_seen(context.as_ref()));
                 return Ok(Some(self.delete_one(now, job, change, effects)));
             }
             Request::Delete { selection: Selection::Prefix(prefix), .. } => {
@@ -182,23 +200,24 @@ impl Causal {
         let resolver = self.resolver_of(&key);
         resolver.check_put(value.as_bytes()).map_err(Failure::bad_request)?;
         let held = self.store.get(&key);
-        let replaces = seen(held, context);
-        check_room(held.len() - replaces.len())?;
-        Ok(Change { key, replaces, value: Some(value) })
+        let change = Change::of(key.clone(), Some(value), held, is_seen(context));
+        check_room(held.len() - change.replaces.len())?;
+        Ok(change)
     }
 
     /// An element takes the place of itself; who removes it has to have seen it.
     fn add(&self, key: Key, value: Value) -> Result<Change, Failure> {
         self.check_resolver(&key, Resolver::Set, "add")?;
         let held = self.store.get(&key);
-        let replaces = of_value(held, value.as_bytes());
-        check_room(held.len() - replaces.len())?;
+        let is_it = |version: &Version| *version.value == *value.as_bytes();
+        let change = Change::of(key.clone(), Some(value.clone()), held, is_it);
+        check_room(held.len() - change.replaces.len())?;
         let bytes: usize = held.iter().map(|version| version.value.len() + 1).sum();
-        if replaces.is_empty() && bytes + value.as_bytes().len() > SET_BYTES_MAX {
+        if change.replaces.is_empty() && bytes + value.as_bytes().len() > SET_BYTES_MAX {
             let message = format!("the set has {bytes} bytes, and takes {SET_BYTES_MAX}");
             return Err(Failure::new(ErrorCode::Quota, message));
         }
-        Ok(Change { key, replaces, value: Some(value) })
+        Ok(change)
     }
 
     fn remove(
@@ -208,9 +227,9 @@ impl Causal {
         context: Option<&Context>,
     ) -> Result<Change, Failure> {
         self.check_resolver(&key, Resolver::Set, "remove")?;
-        let mut replaces = of_value(self.store.get(&key), value.as_bytes());
-        replaces.retain(|dot| context.is_none_or(|context| context.contains(*dot)));
-        Ok(Change { key, replaces, value: None })
+        let is_seen = is_seen(context);
+        let is_it = |version: &Version| *version.value == *value.as_bytes() && is_seen(version);
+        Ok(Change::of(key.clone(), None, self.store.get(&key), is_it))
     }
 
     /// Each node has its own share of a counter, and no other writes it: so none is counted twice,
@@ -224,15 +243,15 @@ impl Causal {
         effects: &mut Effects,
     ) -> Result<Option<Reply>, Failure> {
         self.check_resolver(&key, Resolver::Counter, "incr")?;
-        let own = |version: &&Version| version.dot.node == self.config.node;
-        let own: Vec<&Version> = self.store.get(&key).iter().filter(own).collect();
-        let mut share = own.iter().filter_map(|version| resolver::integer(&version.value));
+        let is_own = |version: &Version| version.dot.node == self.config.node;
+        let held = self.store.get(&key);
+        let own = held.iter().filter(|version| is_own(version));
+        let mut share = own.filter_map(|version| resolver::integer(&version.value));
         let share = share.try_fold(delta, i64::checked_add).ok_or_else(|| {
             Failure::bad_request(format!("{key} would leave the range of 64-bit integers"))
         })?;
-        let replaces = own.iter().map(|version| version.dot).collect();
         let value = Value::try_from(share.to_string().into_bytes()).expect("a short text");
-        let change = Change { key: key.clone(), replaces, value: Some(value) };
+        let change = Change::of(key.clone(), Some(value), held, is_own);
         let revision =
             self.write(now, change, job.tag, |revision| Outcome::Put { revision }, effects);
         let value = self.count_of(&key);
@@ -283,9 +302,8 @@ impl Causal {
         deleted: u64,
         effects: &mut Effects,
     ) {
-        let held = self.store.get(&key).iter().map(|version| version.dot);
-        let replaces = held.filter(|dot| dots.contains(dot)).collect();
-        let change = Change { key, replaces, value: None };
+        let held = self.store.get(&key);
+        let change = Change::of(key.clone(), None, held, |version| dots.contains(&version.dot));
         let outcome = |revision| Outcome::Deleted { deleted, revision };
         self.write(now, change, tag, outcome, effects);
     }
@@ -299,14 +317,10 @@ impl Causal {
         outcome: impl FnOnce(u64) -> Outcome,
         effects: &mut Effects,
     ) -> u64 {
-        let Change { key, replaces, value } = change;
+        let Change { key, replaces, value, history: (created, writes) } = change;
         let own = self.config.node;
-        let held = self.store.get(&key);
-        let is_replaced = |version: &&Version| replaces.contains(&version.dot);
-        let before = held.iter().filter(is_replaced);
         let lamport = self.lamport + 1;
-        let created = before.clone().map(|version| version.created).min().unwrap_or(lamport);
-        let writes = before.map(|version| version.writes).max().unwrap_or(0) + 1;
+        let (created, writes) = (created.unwrap_or(lamport), writes + 1);
         let counter = self.clock.get(own) + 1;
         let news = self.clock.iter().filter(|dot| dot.node != own && !self.told.contains(*dot));
         let past: Vec<Dot> = news.collect();
@@ -340,14 +354,9 @@ impl Causal {
     }
 }
 
-/// The versions that a client has seen; all, where it does not say.
-fn seen(held: &[Version], context: Option<&Context>) -> Vec<Dot> {
-    let dots = held.iter().map(|version| version.dot);
-    dots.filter(|dot| context.is_none_or(|context| context.contains(*dot))).collect()
-}
-
-fn of_value(held: &[Version], value: &[u8]) -> Vec<Dot> {
-    held.iter().filter(|version| *version.value == *value).map(|version| version.dot).collect()
+/// Whether a client has seen a version; all, where it does not say.
+fn is_seen(context: Option<&Context>) -> impl Fn(&Version) -> bool + '_ {
+    move |version| context.is_none_or(|context| context.contains(version.dot))
 }
 
 fn check_room(others: usize) -> Result<(), Failure> {

@@ -26,11 +26,20 @@ pub type Versions = Arc<[Version]>;
 /// those of `keys`.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
-    keys: OrdMap<Key, Versions>,
+    keys: OrdMap<Key, Entry>,
     /// Those with more than one version.
     several: OrdSet<Key>,
     bytes: u64,
     tree: HashTree,
+}
+
+/// What a key has.
+///
+/// Invariant: `hash` is that of key and versions.
+#[derive(Debug, Clone)]
+struct Entry {
+    versions: Versions,
+    hash: u64,
 }
 
 /// A key has other versions than before.
@@ -45,41 +54,65 @@ pub struct Changed {
 impl Store {
     /// The versions of a key; none if it does not exist.
     pub fn get(&self, key: &Key) -> &[Version] {
-        self.keys.get(key).map_or(&[], |versions| versions)
+        self.keys.get(key).map_or(&[], |entry| &entry.versions)
     }
 
     /// Applies a write: what it replaces goes, what it adds comes.
     pub fn apply(&mut self, write: &Write) -> Changed {
-        let held = self.get(&write.key);
+        let added = Version::of(write);
+        let Some(entry) = self.keys.get_mut(&write.key) else {
+            return self.load(write.key.clone(), added.into_iter().collect());
+        };
         let stays =
             |version: &&Version| !write.replaces.contains(&version.dot) && version.dot != write.dot;
-        let mut versions: Vec<Version> = held.iter().filter(stays).cloned().collect();
-        versions.extend(Version::of(write));
-        self.load(write.key.clone(), versions)
+        let mut versions: Vec<Version> = entry.versions.iter().filter(stays).cloned().collect();
+        versions.extend(added);
+        if versions.is_empty() {
+            return self.load(write.key.clone(), versions);
+        }
+        let place = place_of(&write.key);
+        let after = Entry::new(place, versions);
+        let before = std::mem::replace(entry, after.clone());
+        self.settle(&write.key, place, Some(before), Some(after))
     }
 
     /// Gives a key just these versions; none removes it.
-    pub fn load(&mut self, key: Key, mut versions: Vec<Version>) -> Changed {
-        versions.sort_unstable_by_key(|version| version.dot);
-        let after: Option<Versions> = (!versions.is_empty()).then(|| versions.into());
+    pub fn load(&mut self, key: Key, versions: Vec<Version>) -> Changed {
+        let place = place_of(&key);
+        let after = (!versions.is_empty()).then(|| Entry::new(place, versions));
         let before = match &after {
-            Some(versions) => self.keys.insert(key.clone(), Arc::clone(versions)),
+            Some(entry) => self.keys.insert(key.clone(), entry.clone()),
             None => self.keys.remove(&key),
         };
-        let bucket = Bucket::of(&key);
+        self.settle(&key, place, before, after)
+    }
+
+    /// Keeps the invariants, where a key has had other versions.
+    fn settle(
+        &mut self,
+        key: &Key,
+        place: u64,
+        before: Option<Entry>,
+        after: Option<Entry>,
+    ) -> Changed {
+        let bucket = Bucket::at_hash(place);
         if let Some(before) = &before {
-            self.bytes -= weight(&key, before);
-            self.tree.remove(bucket, hash(&key, before));
+            self.bytes -= weight(key, &before.versions);
+            self.tree.remove(bucket, before.hash);
         }
         if let Some(after) = &after {
-            self.bytes += weight(&key, after);
-            self.tree.add(bucket, hash(&key, after));
+            self.bytes += weight(key, &after.versions);
+            self.tree.add(bucket, after.hash);
         }
-        match after.as_ref().is_some_and(|versions| versions.len() > 1) {
-            true => self.several.insert(key),
-            false => self.several.remove(&key),
-        };
-        Changed { before, after }
+        let are_several =
+            |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.versions.len() > 1);
+        match (are_several(&before), are_several(&after)) {
+            (false, true) => drop(self.several.insert(key.clone())),
+            (true, false) => drop(self.several.remove(key)),
+            (false, false) | (true, true) => {}
+        }
+        let versions = |entry: Option<Entry>| entry.map(|entry| entry.versions);
+        Changed { before: versions(before), after: versions(after) }
     }
 
     /// The keys with `prefix`, from the first one on that is at least `start`.
@@ -108,7 +141,7 @@ impl Store {
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a Key, &'a [Version])> + use<'a> {
         let keys = self.keys.range::<_, str>((from, Bound::Unbounded));
-        keys.map(|(key, versions)| (key, &**versions))
+        keys.map(|(key, entry)| (key, &*entry.versions))
             .take_while(move |(key, _)| key.as_str().starts_with(prefix))
     }
 
@@ -116,7 +149,7 @@ impl Store {
     pub fn behind(&self, after: Option<&Key>) -> impl Iterator<Item = (&Key, &[Version])> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let keys = self.keys.range::<_, Key>((from, Bound::Unbounded));
-        keys.map(|(key, versions)| (key, &**versions))
+        keys.map(|(key, entry)| (key, &*entry.versions))
     }
 
     /// The keys with more than one version that begin with `prefix`, from `start` on.
@@ -179,19 +212,27 @@ pub fn join(
     versions
 }
 
+impl Entry {
+    fn new(place: u64, mut versions: Vec<Version>) -> Self {
+        versions.sort_unstable_by_key(|version| version.dot);
+        let hash = versions.iter().fold(place, |hash, version| {
+            let Version { dot, lamport, time, created, writes, value } = version;
+            let numbers = [hash, dot.node.0, dot.counter, *lamport, time.bits(), *created, *writes];
+            let seed = xxh3_64(numbers.map(u64::to_le_bytes).as_flattened());
+            xxh3_64_with_seed(value, seed)
+        });
+        Self { versions: versions.into(), hash }
+    }
+}
+
+/// Where a key is in the tree.
+fn place_of(key: &Key) -> u64 {
+    xxh3_64(key.as_str().as_bytes())
+}
+
 fn weight(key: &Key, versions: &[Version]) -> u64 {
     let values: usize = versions.iter().map(|version| version.value.len()).sum();
     (key.as_str().len() + values) as u64
-}
-
-fn hash(key: &Key, versions: &[Version]) -> u64 {
-    let place = xxh3_64(key.as_str().as_bytes());
-    versions.iter().fold(place, |hash, version| {
-        let Version { dot, lamport, time, created, writes, value } = version;
-        let numbers = [hash, dot.node.0, dot.counter, *lamport, time.bits(), *created, *writes];
-        let seed = xxh3_64(numbers.map(u64::to_le_bytes).as_flattened());
-        xxh3_64_with_seed(value, seed)
-    })
 }
 
 #[cfg(test)]

@@ -30,7 +30,12 @@ pub struct Bucket(pub u16);
 impl Bucket {
     /// The bucket of a key: the same on all nodes.
     pub fn of(key: &Key) -> Self {
-        let [high, low, ..] = xxh3_64(key.as_str().as_bytes()).to_be_bytes();
+        Self::at_hash(xxh3_64(key.as_str().as_bytes()))
+    }
+
+    /// The bucket of the key with that hash.
+    pub(super) fn at_hash(hash: u64) -> Self {
+        let [high, low, ..] = hash.to_be_bytes();
         Self::at(high, low)
     }
 

@@ -23,6 +23,7 @@ fn config(mode: Mode) -> Config {
         mode,
         snapshot_every: 20,
         log_kept_bytes: 0,
+        causal_log_bytes: usize::MAX,
         seed: 1,
     }
 }
