@@ -82,12 +82,16 @@ impl Client {
         if let Some(session) = session {
             session.load()?.tell(&mut request);
         }
-        let (result, line) = Tries::new(self, &request).run()?;
+        let outcome = Tries::new(self, &request).run();
         if let Some(session) = session {
-            let noted = Seen::of(&line).and_then(|seen| session.add(&seen));
+            let seen = match &outcome {
+                Ok((_, line)) => Seen::of(line),
+                Err(problem) => Seen::by(problem),
+            };
+            let noted = seen.and_then(|seen| session.add(&seen));
             noted.map_err(|problem| unnoted(problem, &request))?;
         }
-        Ok(result)
+        outcome.map(|(result, _)| result)
     }
 
     /// The session that the command line or environment names.

@@ -19,6 +19,9 @@ pub(crate) struct Problem {
     /// Who has a write that not as many nodes have as was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) acks: Option<Vec<NodeName>>,
+    /// What its client has seen by a write in causal mode that took effect all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) context: Option<String>,
     /// One line for people.
     pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +84,8 @@ impl Problem {
     pub(crate) fn new(code: OwnCode, message: impl Into<String>) -> Self {
         let message = message.into();
         let (applied, acks, retry_after_ms, hint) = Default::default();
-        Self { code: Code::Own(code), applied, acks, message, retry_after_ms, hint }
+        let context = None;
+        Self { code: Code::Own(code), applied, acks, context, message, retry_after_ms, hint }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -132,8 +136,8 @@ impl Problem {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        let Failure { code, applied, acks, message, retry_after_ms, hint } = failure;
-        Self { code: Code::Node(code), applied, acks, message, retry_after_ms, hint }
+        let Failure { code, applied, acks, context, message, retry_after_ms, hint } = failure;
+        Self { code: Code::Node(code), applied, acks, context, message, retry_after_ms, hint }
     }
 }
 

@@ -50,12 +50,17 @@ impl Seen {
     pub(crate) fn of(line: &[u8]) -> Result<Self, Problem> {
         let reply: ReplyLine<Outcome> =
             serde_json::from_slice(line).map_err(|error| client::unreadable(&error))?;
+        if let Some(error) = reply.error {
+            return context(error.context.as_deref()).map(|context| Self { context, revision: 0 });
+        }
         let Some(outcome) = reply.result else { return Ok(Self::default()) };
-        let context = outcome.context.as_deref().unwrap_or_default().parse();
-        let context = context.map_err(|error| {
-            Problem::new(OwnCode::Protocol, format!("the node's answer can't be read: {error}"))
-        })?;
+        let context = context(outcome.context.as_deref())?;
         Ok(Self { context, revision: revision(&reply.header, outcome.revision) })
+    }
+
+    /// What was seen by a request that failed: a write that took effect all the same.
+    pub(crate) fn by(problem: &Problem) -> Result<Self, Problem> {
+        context(problem.context.as_deref()).map(|context| Self { context, revision: 0 })
     }
 
     /// Sees all that `other` has seen; whether that is news.
@@ -105,6 +110,12 @@ fn context_of(request: &mut Request) -> Option<&mut Option<Context>> {
 /// Whether a session has a say in a request.
 pub(crate) fn concerns(request: &Request) -> bool {
     context_of(&mut request.clone()).is_some()
+}
+
+fn context(text: Option<&str>) -> Result<Context, Problem> {
+    text.unwrap_or_default().parse().map_err(|error| {
+        Problem::new(OwnCode::Protocol, format!("the node's answer can't be read: {error}"))
+    })
 }
 
 /// What counts of a result.

@@ -132,8 +132,7 @@ impl Causal {
         effects: &mut Effects,
     ) {
         let names = self.names(counter);
-        let seen = wait.seen.map(|seen| seen.to_string());
-        let context = Some(seen.unwrap_or_else(|| self.context()));
+        let context = Some(self.context_after(wait.seen));
         let mut reply = wait.reply;
         match &mut reply {
             Reply::Put(put) => (put.acks, put.context) = (Some(names), context),
@@ -142,6 +141,10 @@ impl Causal {
             _ => unreachable!("these are the answers to writes"),
         }
         effects.answer(request, Answer::Reply(self.header(None), Ok(reply)));
+    }
+
+    fn context_after(&self, seen: Option<Context>) -> String {
+        seen.map_or_else(|| self.context(), |seen| seen.to_string())
     }
 
     /// Tells those who have waited too long how far their write has come. It is still on its way.
@@ -160,6 +163,7 @@ impl Causal {
             let failure = Failure {
                 applied: Some(Applied::Yes),
                 acks: Some(names),
+                context: Some(self.context_after(wait.seen)),
                 ..Failure::new(ErrorCode::Timeout, message)
             };
             effects.answer(place.1, Answer::Reply(self.header(None), Err(failure)));
@@ -169,10 +173,11 @@ impl Causal {
     /// The node ends.
     pub(super) fn end_all_acks(&mut self, effects: &mut Effects) {
         let all = std::mem::take(&mut self.acks.by_write);
-        for ((counter, request), _) in all {
+        for ((counter, request), wait) in all {
             let failure = Failure {
                 applied: Some(Applied::Yes),
                 acks: Some(self.names(counter)),
+                context: Some(self.context_after(wait.seen)),
                 ..Failure::new(
                     ErrorCode::ShuttingDown,
                     "the node is about to end; the write is durable here, and goes on to the others",

@@ -125,6 +125,9 @@ pub struct Failure {
     /// Of a write in causal mode that not as many nodes have as was asked: those that do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acks: Option<Vec<NodeName>>,
+    /// Of a write in causal mode that took effect all the same: what its client has seen by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     /// One line for people.
     pub message: String,
     /// When it may be worth another try, in milliseconds.
@@ -142,6 +145,7 @@ impl Failure {
             code,
             applied: Some(Applied::No),
             acks: None,
+            context: None,
             message: message.into(),
             retry_after_ms: None,
             hint: None,

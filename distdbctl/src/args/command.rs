@@ -38,7 +38,7 @@ pub(crate) enum Command {
     /// Add elements to a set (causal mode)
     #[command(after_help = help::AFTER_SET)]
     Add(Elements),
-    /// Take elements out of a set (causal mode)
+    /// Take elements out of a set; exit 1 if none was in it (causal mode)
     #[command(after_help = help::AFTER_SET)]
     Remove(Elements),
     /// Look after concurrent writes that stand side by side (causal mode)

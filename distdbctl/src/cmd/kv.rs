@@ -46,6 +46,17 @@ pub(super) fn print_write(reply: &reply::Put, output: &mut Output) -> Result<(),
     }
 }
 
+/// Of a removal that prints nothing, unless somebody wants to know.
+pub(super) fn print_removal(reply: &reply::Delete, output: &mut Output) -> Result<(), Problem> {
+    if output.is_json() {
+        output.json(reply)
+    } else if output.is_verbose() {
+        output.line(reply.revision.to_string().as_bytes())
+    } else {
+        Ok(())
+    }
+}
+
 /// The value that the command line has, or stdin.
 pub(super) fn value(source: &Source) -> Result<Value, Problem> {
     match &source.value {

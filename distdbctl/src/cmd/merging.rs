@@ -8,6 +8,7 @@ use common::control::reply;
 use common::control::request::Request;
 use common::kv::key::Key;
 use common::kv::value::Value;
+use serde::de::DeserializeOwned;
 
 use crate::args::command::keys::{Elements, Incr};
 use crate::client::Client;
@@ -35,7 +36,8 @@ pub(crate) fn incr(client: &Client, incr: &Incr, output: &mut Output) -> Result<
 pub(crate) fn add(client: &Client, add: &Elements, output: &mut Output) -> Result<Exit, Problem> {
     let (acks, context) = (add.writing.acks(), &add.writing.context);
     let request = |key, value| Request::Add { key, value, acks, context: context.clone() };
-    each(client, add, request, output)
+    each(client, add, request, |reply: &reply::Put| kv::print_write(reply, output))?;
+    Ok(Exit::DONE)
 }
 
 pub(crate) fn remove(
@@ -45,25 +47,30 @@ pub(crate) fn remove(
 ) -> Result<Exit, Problem> {
     let (acks, context) = (remove.writing.acks(), &remove.writing.context);
     let request = |key, value| Request::Remove { key, value, acks, context: context.clone() };
-    each(client, remove, request, output)
+    let mut removed = 0;
+    each(client, remove, request, |reply: &reply::Delete| {
+        removed += reply.deleted;
+        kv::print_removal(reply, output)
+    })?;
+    Ok(if removed == 0 { Exit::NO } else { Exit::DONE })
 }
 
 /// A request for each element. All are looked at before the first is sent.
-fn each(
+fn each<R: DeserializeOwned>(
     client: &Client,
     elements: &Elements,
     request: impl Fn(Key, Value) -> Request,
-    output: &mut Output,
-) -> Result<Exit, Problem> {
+    mut on_reply: impl FnMut(&R) -> Result<(), Problem>,
+) -> Result<(), Problem> {
     let key = cmd::key(&elements.key)?;
     let value = |element: &std::ffi::OsString| kv::checked(element.as_bytes().to_vec());
     let values = elements.elements.iter().map(value).collect::<Result<Vec<_>, _>>()?;
     for (done, value) in values.into_iter().enumerate() {
         let reply = client.ask(&request(key.clone(), value));
         let reply = reply.map_err(|problem| half_done(problem, done, &elements.elements[done]))?;
-        kv::print_write(&reply, output)?;
+        on_reply(&reply)?;
     }
-    Ok(Exit::DONE)
+    Ok(())
 }
 
 /// What was done before a failure is done; to say that nothing was would be wrong.
