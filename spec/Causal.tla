@@ -108,7 +108,8 @@ Join(a, va, b, vb, IsSeen(_, _)) ==
 \* The laws that make it a join, on all states of two nodes with few writes.
 SmallClock == {<<c, d>> : c \in 0..2, d \in 0..1}
 SmallDots(v) == {<<1, c>> : c \in 1..v[1]} \cup {<<2, c>> : c \in 1..v[2]}
-SmallStates == UNION {{[versions |-> s, clock |-> v] : s \in SUBSET SmallDots(v)} : v \in SmallClock}
+SmallStates ==
+    UNION {{[versions |-> s, clock |-> v] : s \in SUBSET SmallDots(v)} : v \in SmallClock}
 SmallSeen(dot, v) == dot[2] <= v[dot[1]]
 SmallJoin(a, b) ==
     [versions |-> Join(a.versions, a.clock, b.versions, b.clock, SmallSeen),
@@ -178,7 +179,8 @@ Sendings(n, log) ==
 Keep(n, s) ==
     /\ mem' = [mem EXCEPT ![n] = s]
     /\ disk' = IF MaxCrashes = 0 THEN [disk EXCEPT ![n] = s] ELSE disk
-    /\ sent' = IF MaxCrashes = 0 \/ Bug = "SendBeforeSync" THEN sent \cup Sendings(n, s.log) ELSE sent
+    /\ LET early == MaxCrashes = 0 \/ Bug = "SendBeforeSync" IN
+       sent' = IF early THEN sent \cup Sendings(n, s.log) ELSE sent
 
 Sync(n) ==
     /\ n \in Alive /\ disk[n] # mem[n]
