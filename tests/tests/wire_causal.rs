@@ -87,8 +87,9 @@ fn state_transfers_keep_their_bytes() {
     assert_message(fetch, "02090300 01016b 02");
     let version = Version::of(&write()).expect("it has a value");
     let entries = vec![(key(), vec![version])];
-    let chunk = SyncChunk { session, entries, last: Some(key()), begun: 1, done: false };
-    let expected = "020a03 01 016b 01 07ac02 05 808004 03 04 0176 01016b 01 00";
+    let (after, last) = (None, Some(key()));
+    let chunk = SyncChunk { session, after, skip: 2, entries, last, begun: 1, done: false };
+    let expected = "020a03 0002 01 016b 01 07ac02 05 808004 03 04 0176 01016b 01 00";
     assert_message(Message::SyncChunk(chunk), expected);
     assert_message(Message::SyncRefused { session }, "020b03");
 }

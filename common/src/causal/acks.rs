@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::causal::clock::Dot;
 use crate::causal::context::Context;
 use crate::causal::{Causal, Effects, Timer};
 use crate::control::acks::Acks;
@@ -11,10 +12,11 @@ use crate::identity::{NodeId, NodeName};
 use crate::protocol::{Answer, RequestId};
 use crate::time::Time;
 
-/// The clients that wait, by this node's write that they wait for.
+/// The clients that wait, by the write that they wait for: this node's, or one that another has
+/// made for the same request.
 #[derive(Debug, Default)]
 pub(super) struct Awaited {
-    by_write: BTreeMap<(u64, RequestId), Wait>,
+    by_write: BTreeMap<(Dot, RequestId), Wait>,
 }
 
 /// A client that waits.
@@ -53,23 +55,24 @@ impl Awaited {
 }
 
 impl Causal {
-    /// Answers a request whose last write is the newest of this node, at once or once enough
-    /// members have it.
+    /// Answers a request once enough members have its last write; at once, if it made none.
     pub(super) fn answer_when_acknowledged(
         &mut self,
         request: RequestId,
         (acks, deadline): (Acks, Time),
-        reply: Reply,
-        seen: Option<Context>,
+        (reply, dot): (Reply, Option<Dot>),
+        mut seen: Option<Context>,
         effects: &mut Effects,
     ) {
-        let counter = self.clock.get(self.config.node);
-        let wait = Wait { acks, deadline, reply, seen };
-        if self.needed(acks) <= 1 {
-            self.answer_awaited(request, counter, wait, effects);
-            return;
+        if let (Some(seen), Some(dot)) = (&mut seen, dot) {
+            seen.add(dot);
         }
-        self.acks.by_write.insert((counter, request), wait);
+        let wait = Wait { acks, deadline, reply, seen };
+        let Some(dot) = dot.filter(|dot| !self.is_enough(*dot, acks)) else {
+            self.answer_awaited(request, dot, wait, effects);
+            return;
+        };
+        self.acks.by_write.insert((dot, request), wait);
         self.timers.set_by(Timer::Deadline, deadline);
     }
 
@@ -92,34 +95,35 @@ impl Causal {
         }
     }
 
-    /// The members that have this node's write of that number, itself included: each counts once,
-    /// and who is no member does not (L16).
-    fn holders(&self, counter: u64) -> impl Iterator<Item = NodeId> + '_ {
-        let own = self.config.node;
-        let has = move |id: &NodeId| {
-            *id == own || self.known.get(id).is_some_and(|known| known.get(own) >= counter)
+    /// The members that have a write, each once; who is no member does not count (L16).
+    fn holders(&self, dot: Dot) -> impl Iterator<Item = &NodeName> + '_ {
+        let has = move |id: &NodeId| match *id == self.config.node {
+            true => self.clock.contains(dot),
+            false => self.known.get(id).is_some_and(|known| known.contains(dot)),
         };
-        self.members.keys().copied().filter(has)
+        self.members.iter().filter(move |(id, _)| has(id)).map(|(_, name)| name)
     }
 
-    fn names(&self, counter: u64) -> Vec<NodeName> {
-        let mut names: Vec<_> = self.holders(counter).map(|id| self.members[&id].clone()).collect();
+    fn is_enough(&self, dot: Dot, acks: Acks) -> bool {
+        self.holders(dot).count() >= self.needed(acks)
+    }
+
+    fn names(&self, dot: Dot) -> Vec<NodeName> {
+        let mut names: Vec<_> = self.holders(dot).cloned().collect();
         names.sort_unstable();
         names
     }
 
-    /// A member has more than before: answers those who have waited for that.
+    /// Members have more than before, or are others: answers those who have waited for that.
     pub(super) fn answer_acknowledged(&mut self, effects: &mut Effects) {
-        let own = self.config.node;
-        let most = self.known.values().map(|known| known.get(own)).max().unwrap_or(0);
-        let waiting = self.acks.by_write.range(..(most + 1, RequestId::FIRST));
-        let is_enough =
-            |counter: u64, wait: &Wait| self.holders(counter).count() >= self.needed(wait.acks);
-        let done = waiting.filter(|((counter, _), wait)| is_enough(*counter, wait));
+        let is_known = |dot: Dot| self.known.values().any(|known| known.contains(dot));
+        let waiting = self.acks.by_write.iter();
+        let waiting = waiting.filter(|((dot, _), _)| is_known(*dot));
+        let done = waiting.filter(|((dot, _), wait)| self.is_enough(*dot, wait.acks));
         let done: Vec<_> = done.map(|(place, _)| *place).collect();
         for place in done {
             let wait = self.acks.by_write.remove(&place).expect("it was just seen");
-            self.answer_awaited(place.1, place.0, wait, effects);
+            self.answer_awaited(place.1, Some(place.0), wait, effects);
         }
     }
 
@@ -127,17 +131,17 @@ impl Causal {
     fn answer_awaited(
         &mut self,
         request: RequestId,
-        counter: u64,
+        dot: Option<Dot>,
         wait: Wait,
         effects: &mut Effects,
     ) {
-        let names = self.names(counter);
+        let names = Some(dot.map_or_else(Vec::new, |dot| self.names(dot)));
         let context = Some(self.context_after(wait.seen));
         let mut reply = wait.reply;
         match &mut reply {
-            Reply::Put(put) => (put.acks, put.context) = (Some(names), context),
-            Reply::Delete(delete) => (delete.acks, delete.context) = (Some(names), context),
-            Reply::Count(count) => (count.acks, count.context) = (Some(names), context),
+            Reply::Put(put) => (put.acks, put.context) = (names, context),
+            Reply::Delete(delete) => (delete.acks, delete.context) = (names, context),
+            Reply::Count(count) => (count.acks, count.context) = (names, context),
             _ => unreachable!("these are the answers to writes"),
         }
         effects.answer(request, Answer::Reply(self.header(None), Ok(reply)));
@@ -173,10 +177,10 @@ impl Causal {
     /// The node ends.
     pub(super) fn end_all_acks(&mut self, effects: &mut Effects) {
         let all = std::mem::take(&mut self.acks.by_write);
-        for ((counter, request), wait) in all {
+        for ((dot, request), wait) in all {
             let failure = Failure {
                 applied: Some(Applied::Yes),
-                acks: Some(self.names(counter)),
+                acks: Some(self.names(dot)),
                 context: Some(self.context_after(wait.seen)),
                 ..Failure::new(
                     ErrorCode::ShuttingDown,

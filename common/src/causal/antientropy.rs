@@ -23,7 +23,7 @@ use std::sync::Arc;
 use crate::causal::clock::VectorClock;
 use crate::causal::message::{Message, SyncChunk};
 use crate::causal::record::Step;
-use crate::causal::staging::Staged;
+use crate::causal::staging::{Staged, Taken};
 use crate::causal::store::Store;
 use crate::causal::tree::BucketSet;
 use crate::causal::version::Version;
@@ -40,6 +40,12 @@ use crate::time::Time;
 /// Writes that a puller remembers for the time when the donor's state is here.
 const MEANWHILE_MAX: usize = 65_536;
 
+/// A question is asked again after so many heartbeats.
+const ASK_HEARTBEATS: u32 = 3;
+
+/// A donor of which nothing comes for so many election timeouts is given up.
+const PATIENCE: u32 = 10;
+
 /// Differing keys that are named by a dry run; the others are counted.
 const DIFFERING_MAX: usize = 1_000;
 
@@ -48,8 +54,11 @@ const DIFFERING_MAX: usize = 1_000;
 pub(super) struct Pull {
     donor: NodeId,
     session: u64,
-    /// When the donor was last heard of.
+    /// When the transfer last got on.
     heard: Time,
+    /// What the donor was asked last, and when.
+    question: Message,
+    asked: Time,
     /// What is staged; none before the donor has answered.
     staged: Option<Box<Staged>>,
     /// Who has asked for it by hand, and whether nothing is to be changed.
@@ -69,7 +78,7 @@ struct ByHand {
 impl Causal {
     /// Takes over what `donor` has, unless a transfer is under way.
     pub(super) fn begin_sync(&mut self, now: Time, donor: NodeId, effects: &mut Effects) {
-        if self.pull.is_none() && self.peers.contains_key(&donor) {
+        if self.pull.is_none() && self.peers.contains_key(&donor) && !self.disk_full {
             self.ask_state(now, donor, None, effects);
         }
     }
@@ -88,7 +97,11 @@ impl Causal {
             known.map_or(0, |known| known.iter().filter(|dot| !self.clock.contains(*dot)).count())
         };
         let ready = self.peers.iter().filter(|(_, peer)| peer.ready).map(|(id, _)| *id);
-        let outcome = match (self.pull.is_some(), ready.max_by_key(ahead)) {
+        let is_busy = self.pull.is_some() || self.disk_full;
+        let outcome = match (is_busy, ready.max_by_key(ahead)) {
+            (true, _) if self.disk_full => {
+                Err(Failure::new(ErrorCode::Quota, "the disk of this node is full"))
+            }
             (true, _) => Err(Failure::new(ErrorCode::Busy, "a transfer of states is under way")),
             (false, None) => {
                 Err(Failure::new(ErrorCode::NotReady, "no connected peer can give its state"))
@@ -111,11 +124,21 @@ impl Causal {
         by_hand: Option<ByHand>,
         effects: &mut Effects,
     ) {
-        self.sessions_begun += 1;
+        self.sessions_begun = self.sessions_begun.wrapping_add(1);
         let session = self.sessions_begun;
-        self.pull = Some(Pull { donor, session, heard: now, staged: None, by_hand });
+        let question = Message::SyncAsk { session };
+        let (heard, asked, staged) = (now, now, None);
         effects.observe(CausalEvent::BeginStateSync { donor });
-        effects.send(donor, Message::SyncAsk { session });
+        effects.send(donor, question.clone());
+        self.pull = Some(Pull { donor, session, heard, question, asked, staged, by_hand });
+    }
+
+    /// The transfer has got on: the donor is asked the next.
+    fn ask_donor(&mut self, now: Time, question: Message, effects: &mut Effects) {
+        let Some(pull) = &mut self.pull else { return };
+        (pull.heard, pull.asked) = (now, now);
+        effects.send(pull.donor, question.clone());
+        pull.question = question;
     }
 
     /// The donor tells what its state is: the joint one is begun.
@@ -128,7 +151,7 @@ impl Causal {
         tops: &[u64],
         effects: &mut Effects,
     ) {
-        let Some(pull) = self.pull_of(now, from, session) else { return };
+        let Some(pull) = self.pull_of(from, session) else { return };
         if pull.staged.is_some() {
             return;
         }
@@ -152,7 +175,7 @@ impl Causal {
         if branches.is_empty() {
             self.end_sync(now, effects);
         } else {
-            effects.send(from, Message::SyncBranches { session, branches });
+            self.ask_donor(now, Message::SyncBranches { session, branches }, effects);
         }
     }
 
@@ -165,25 +188,21 @@ impl Causal {
         leaves: &[(u8, Vec<u64>)],
         effects: &mut Effects,
     ) {
-        let Some(pull) = self.pull_of(now, from, session) else { return };
-        let Some(staged) = pull.staged.as_mut().filter(|staged| staged.cursor.is_none()) else {
+        let Some(pull) = self.pull_of(from, session) else { return };
+        let Some(staged) = pull.staged.as_mut().filter(|staged| staged.buckets.is_empty()) else {
             return;
         };
         let tree = staged.store.tree();
         let differing = leaves.iter().flat_map(|(branch, of)| tree.differing_leaves(*branch, of));
         differing.collect::<Vec<_>>().into_iter().for_each(|bucket| staged.buckets.insert(bucket));
         let buckets = Some(staged.buckets.clone());
-        effects.send(from, Message::SyncFetch { session, buckets, after: None, skip: 0 });
+        let question = Message::SyncFetch { session, buckets, after: None, skip: 0 };
+        self.ask_donor(now, question, effects);
     }
 
     /// The transfer that is under way, if that is the one.
-    fn pull_of(&mut self, now: Time, from: NodeId, session: u64) -> Option<&mut Pull> {
-        let pull = self.pull.as_mut()?;
-        let is_it = pull.donor == from && pull.session == session;
-        is_it.then(|| {
-            pull.heard = now;
-            pull
-        })
+    fn pull_of(&mut self, from: NodeId, session: u64) -> Option<&mut Pull> {
+        self.pull.as_mut().filter(|pull| pull.donor == from && pull.session == session)
     }
 
     /// Joins the next part of the donor's state with what is staged.
@@ -194,14 +213,18 @@ impl Causal {
         chunk: SyncChunk,
         effects: &mut Effects,
     ) {
-        let (session, begun, done) = (chunk.session, chunk.begun, chunk.done);
-        let Some(pull) = self.pull_of(now, from, session) else { return };
-        let Some(staged) = &mut pull.staged else { return };
-        let Some(changed) = staged.take(chunk) else {
+        let session = chunk.session;
+        let Some(pull) = self.pull_of(from, session) else { return };
+        let Some(staged) = pull.staged.as_mut().filter(|staged| staged.is_next(&chunk)) else {
+            return; // It has come before.
+        };
+        let taken = staged.take(chunk);
+        let (after, skip) = (staged.cursor.clone(), staged.begun_versions());
+        let Some(Taken { changed, done }) = taken else {
             self.give_up(effects, "the donor sent what no sound node sends");
             return;
         };
-        let after = staged.cursor.clone();
+        let pull = self.pull.as_mut().expect("it was just seen");
         if let Some(by_hand) = &mut pull.by_hand {
             by_hand.count(&changed);
         }
@@ -212,8 +235,9 @@ impl Causal {
         if done {
             self.end_sync(now, effects);
         } else {
-            let skip = begun;
-            effects.send(from, Message::SyncFetch { session, buckets: None, after, skip });
+            // The donor remembers the buckets, unless the first question was lost.
+            let buckets = None;
+            self.ask_donor(now, Message::SyncFetch { session, buckets, after, skip }, effects);
         }
     }
 
@@ -286,12 +310,19 @@ impl Causal {
         }
     }
 
-    /// A donor that is silent, or gone, is not waited for.
+    /// What was lost on the way is asked once more; a donor that is silent, or gone, is not waited
+    /// for, nor is room on the disk.
     pub(super) fn look_at_donor(&mut self, now: Time, effects: &mut Effects) {
-        let Some(pull) = &self.pull else { return };
-        let is_gone = !self.peers.contains_key(&pull.donor);
-        if is_gone || now.since(pull.heard) > self.config.election_timeout * 2 {
-            self.give_up(effects, "the donor has gone, or is silent");
+        let Some(pull) = &mut self.pull else { return };
+        if !self.peers.contains_key(&pull.donor) {
+            self.give_up(effects, "the donor is not connected any more");
+        } else if self.disk_full {
+            self.give_up(effects, "the disk is full");
+        } else if now.since(pull.heard) > self.config.election_timeout * PATIENCE {
+            self.give_up(effects, "the donor is silent");
+        } else if now.since(pull.asked) > self.config.heartbeat_interval * ASK_HEARTBEATS {
+            pull.asked = now;
+            effects.send(pull.donor, pull.question.clone());
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::causal::clock::Dot;
+use crate::causal::context::Context;
 use crate::causal::request::delete_reply;
 use crate::causal::store::Store;
 use crate::causal::{Causal, Effects};
@@ -32,9 +33,13 @@ struct Deletion {
     tag: Option<(Tag, u64)>,
     /// What there was when it was asked for: what is written later stays.
     store: Store,
+    /// What its client has seen: other versions stay.
+    context: Option<Context>,
     /// The keys behind this one are to come.
     behind: Option<Key>,
     deleted: u64,
+    /// The last write that was made for it.
+    last: Option<Dot>,
 }
 
 impl Deletions {
@@ -50,10 +55,22 @@ impl Causal {
         prefix: String,
         acks: (Acks, Time),
         tag: Option<(Tag, u64)>,
+        context: Option<Context>,
     ) {
-        let (store, behind, deleted) = (self.store.clone(), None, 0);
-        let deletion = Deletion { request, prefix, acks, tag, store, behind, deleted };
-        self.deletions.all.push_back(deletion);
+        let (behind, deleted, last) = (None, 0, None);
+        let store = self.store.clone();
+        let all = &mut self.deletions.all;
+        all.push_back(Deletion {
+            request,
+            prefix,
+            acks,
+            tag,
+            store,
+            context,
+            behind,
+            deleted,
+            last,
+        });
     }
 
     /// Deletes the next keys of the oldest one.
@@ -61,8 +78,11 @@ impl Causal {
         let Some(mut deletion) = self.deletions.all.pop_front() else { return };
         let keys = deletion.store.range(&deletion.prefix, deletion.behind.as_ref());
         let of_mode = keys.filter(|(key, _)| self.is_causal(key)).take(KEYS_MAX);
+        let context = deletion.context.as_ref();
+        let is_seen = |dot: &Dot| context.is_none_or(|context| context.contains(*dot));
         let dots = of_mode.map(|(key, versions)| {
-            (key.clone(), versions.iter().map(|version| version.dot).collect::<Vec<Dot>>())
+            let dots = versions.iter().map(|version| version.dot).filter(is_seen);
+            (key.clone(), dots.collect::<Vec<Dot>>())
         });
         let mut keys: Vec<_> = dots.collect();
         let is_done = keys.len() < KEYS_MAX;
@@ -74,12 +94,13 @@ impl Causal {
         let last = keys.len().wrapping_sub(1);
         for (place, (key, dots)) in keys.iter().enumerate() {
             let tag = deletion.tag.filter(|_| is_done && place == last);
-            self.delete_versions(now, (key.clone(), dots), tag, deletion.deleted, effects);
+            let (place, deleted) = ((key.clone(), dots.as_slice()), deletion.deleted);
+            deletion.last = Some(self.delete_versions(now, place, tag, deleted, effects));
         }
         if is_done {
-            let Deletion { request, acks, deleted, .. } = deletion;
-            let reply = delete_reply(deleted, self.lamport, false);
-            self.answer_when_acknowledged(request, acks, reply, None, effects);
+            let Deletion { request, acks, deleted, context, last, .. } = deletion;
+            let done = (delete_reply(deleted, self.lamport, false), last);
+            self.answer_when_acknowledged(request, acks, done, context, effects);
         } else {
             self.deletions.all.push_front(deletion);
         }

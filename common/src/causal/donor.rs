@@ -1,5 +1,6 @@
 //! The other side of a state transfer: a node gives what it has.
 
+use crate::causal::clock::VectorClock;
 use crate::causal::message::{Message, SyncChunk};
 use crate::causal::store::Store;
 use crate::causal::tree::{Bucket, BucketSet};
@@ -24,6 +25,8 @@ const GIFTS_MAX: usize = 8;
 #[derive(Debug)]
 pub(super) struct Gift {
     session: u64,
+    clock: VectorClock,
+    lamport: u64,
     store: Store,
     buckets: BucketSet,
     asked: Time,
@@ -37,17 +40,22 @@ impl Causal {
         session: u64,
         effects: &mut Effects,
     ) {
+        // A question that comes twice is about the same state.
+        if let Some(gift) = self.gifts.get(&from).filter(|gift| gift.session == session) {
+            effects.send(from, gift.tree());
+            return;
+        }
         self.gifts.remove(&from);
         if !self.ready || self.gifts.len() >= GIFTS_MAX {
             effects.send(from, Message::SyncRefused { session });
             return;
         }
-        let (clock, lamport) = (self.clock.clone(), self.lamport);
-        let (store, tops) = (self.store.clone(), self.store.tree().tops());
-        let gift = Gift { session, store, buckets: BucketSet::default(), asked: now };
-        self.gifts.insert(from, gift);
+        let (clock, lamport, store) = (self.clock.clone(), self.lamport, self.store.clone());
+        let buckets = BucketSet::default();
+        let gift = Gift { session, clock, lamport, store, buckets, asked: now };
         effects.observe(CausalEvent::GiveState { to: from });
-        effects.send(from, Message::SyncTree { session, clock, lamport, tops });
+        effects.send(from, gift.tree());
+        self.gifts.insert(from, gift);
     }
 
     pub(super) fn on_sync_branches(
@@ -101,11 +109,7 @@ impl Causal {
         if let Some(buckets) = buckets {
             gift.buckets = buckets;
         }
-        let chunk = gift.chunk(after, skip);
-        if chunk.done {
-            self.gifts.remove(&from);
-        }
-        effects.send(from, Message::SyncChunk(chunk));
+        effects.send(from, Message::SyncChunk(gift.chunk(after, skip)));
     }
 
     /// Who has not asked for long has gone.
@@ -116,44 +120,50 @@ impl Causal {
 }
 
 impl Gift {
+    fn tree(&self) -> Message {
+        let (session, clock, lamport) = (self.session, self.clock.clone(), self.lamport);
+        Message::SyncTree { session, clock, lamport, tops: self.store.tree().tops() }
+    }
+
     /// The next part, behind a key and so many versions of the one that follows it.
     fn chunk(&self, after: Option<&Key>, skip: u32) -> SyncChunk {
-        let (mut entries, mut bytes, mut last) = (Vec::new(), 0, None);
-        let mut skip = skip as usize;
-        let mut keys = self.store.behind(after).take(CHUNK_KEYS);
-        for (key, versions) in keys.by_ref() {
+        let mut chunk = SyncChunk {
+            session: self.session,
+            after: after.cloned(),
+            skip,
+            entries: Vec::new(),
+            last: after.cloned(),
+            begun: 0,
+            done: false,
+        };
+        let (mut bytes, mut skip) = (0, skip as usize);
+        for (key, versions) in self.store.behind(after).take(CHUNK_KEYS) {
             if self.buckets.contains(Bucket::of(key)) {
                 bytes += key.as_str().len();
-                let before = entries.len();
-                let room = versions.iter().skip(skip).take_while(|version| {
+                let has_room = |version: &&Version| {
                     let has_room = bytes < CHUNK_BYTES;
                     bytes += version.value.len() + size_of::<Version>();
                     has_room
-                });
-                let part: Vec<Version> = room.cloned().collect();
+                };
+                let part: Vec<_> = versions.iter().skip(skip).take_while(has_room).collect();
                 let sent = skip + part.len();
                 if !part.is_empty() {
-                    entries.push((key.clone(), part));
+                    chunk.entries.push((key.clone(), part.into_iter().cloned().collect()));
                 }
                 if sent < versions.len() {
-                    let is_begun = entries.len() > before;
-                    let sent = if is_begun { u32::try_from(sent).unwrap_or(u32::MAX) } else { 0 };
-                    return SyncChunk {
-                        session: self.session,
-                        entries,
-                        last: last.or(after.cloned()),
-                        begun: sent,
-                        done: false,
-                    };
+                    let is_begun = chunk.entries.last().is_some_and(|(last, _)| last == key);
+                    chunk.begun =
+                        if is_begun { u32::try_from(sent).unwrap_or(u32::MAX) } else { 0 };
+                    return chunk;
                 }
                 skip = 0;
             }
-            last = Some(key.clone());
+            chunk.last = Some(key.clone());
             if bytes >= CHUNK_BYTES {
                 break;
             }
         }
-        let done = self.store.behind(last.as_ref().or(after)).next().is_none();
-        SyncChunk { session: self.session, entries, last: last.or(after.cloned()), begun: 0, done }
+        chunk.done = self.store.behind(chunk.last.as_ref()).next().is_none();
+        chunk
     }
 }

@@ -25,7 +25,10 @@ pub struct Log {
 #[derive(Debug, Clone, Default)]
 struct Kept {
     base: u64,
-    writes: VecDeque<Arc<Write>>,
+    /// Each with the weight of all of this writer up to it, since the log was begun.
+    writes: VecDeque<(u64, Arc<Write>)>,
+    /// The same of those that are kept no more.
+    gone: u64,
 }
 
 impl Log {
@@ -51,7 +54,8 @@ impl Log {
         let kept = self.writers.entry(write.dot.node).or_default();
         assert_eq!(kept.last() + 1, write.dot.counter, "a writer's writes come in order");
         self.bytes += write.weight();
-        kept.writes.push_back(write);
+        let total = kept.total_at(kept.last()) + write.weight() as u64;
+        kept.writes.push_back((total, write));
         while self.bytes > self.bytes_max {
             let longest = self.writers.values_mut().max_by_key(|kept| kept.writes.len());
             let gone = longest.and_then(Kept::pop).expect("what is past the bound is there");
@@ -73,20 +77,27 @@ impl Log {
     /// The state up to `dot` has come otherwise: nothing is kept of its writer.
     pub fn restart(&mut self, dot: Dot) {
         let kept = self.writers.entry(dot.node).or_default();
-        self.bytes -= kept.writes.iter().map(|write| write.weight()).sum::<usize>();
-        *kept = Kept { base: dot.counter, writes: VecDeque::new() };
+        self.bytes -= kept.writes.iter().map(|(_, write)| write.weight()).sum::<usize>();
+        *kept = Kept { base: dot.counter, ..Kept::default() };
     }
 
     /// The writes of `node` behind `counter`, if all of them are kept.
     pub fn behind(&self, node: NodeId, counter: u64) -> Option<impl Iterator<Item = &Arc<Write>>> {
         let kept = self.writers.get(&node).filter(|kept| counter >= kept.base)?;
         let skipped = usize::try_from(counter - kept.base).unwrap_or(usize::MAX);
-        Some(kept.writes.range(skipped.min(kept.writes.len())..))
+        Some(kept.writes.range(skipped.min(kept.writes.len())..).map(|(_, write)| write))
+    }
+
+    /// What the writes of `node` behind one counter up to another take, as far as they are kept, in
+    /// bytes.
+    pub fn bytes_between(&self, node: NodeId, from: u64, to: u64) -> u64 {
+        let kept = self.writers.get(&node);
+        kept.map_or(0, |kept| kept.total_at(to).saturating_sub(kept.total_at(from)))
     }
 
     /// All, those of a writer in order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Write>> {
-        self.writers.values().flat_map(|kept| &kept.writes)
+        self.writers.values().flat_map(|kept| &kept.writes).map(|(_, write)| write)
     }
 
     /// How many there are.
@@ -110,9 +121,17 @@ impl Kept {
         self.base + self.writes.len() as u64
     }
 
+    /// The weight of all up to a counter.
+    fn total_at(&self, counter: u64) -> u64 {
+        let place = counter.min(self.last()).checked_sub(self.base + 1);
+        let found = place.and_then(|place| self.writes.get(usize::try_from(place).ok()?));
+        found.map_or(self.gone, |(total, _)| *total)
+    }
+
     fn pop(&mut self) -> Option<Arc<Write>> {
-        let gone = self.writes.pop_front()?;
+        let (total, gone) = self.writes.pop_front()?;
         self.base += 1;
+        self.gone = total;
         Some(gone)
     }
 }

@@ -111,6 +111,10 @@ pub struct Beat {
 pub struct SyncChunk {
     /// As asked.
     pub session: u64,
+    /// As asked: so that a part that comes twice is known.
+    pub after: Option<Key>,
+    /// As asked.
+    pub skip: u32,
     /// The keys of the buckets asked for, with their versions.
     pub entries: Vec<(Key, Vec<Version>)>,
     /// All keys up to this one were looked at.

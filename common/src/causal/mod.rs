@@ -92,6 +92,7 @@ pub mod write;
 pub use recovery::RecoverError;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 
@@ -222,8 +223,12 @@ impl Protocol for Causal {
     fn flush(&mut self, now: Time, effects: &mut Effects) {
         self.unpark(now, effects);
         if self.deletions.len() > 0 {
-            self.go_on_deleting(now, effects);
-            self.timers.set(Timer::Deletion, now);
+            let waits = self.disk_full || self.is_puller_full();
+            let pause = if waits { self.config.heartbeat_interval } else { Duration::ZERO };
+            if !waits {
+                self.go_on_deleting(now, effects);
+            }
+            self.timers.set(Timer::Deletion, now + pause);
         }
         if std::mem::take(&mut self.are_acks_due) {
             self.answer_acknowledged(effects);

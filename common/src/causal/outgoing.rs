@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::causal::clock::{Dot, VectorClock};
 use crate::causal::message::{Ack, BEYOND_MAX, Beat, Message};
-use crate::causal::peer::WINDOW_WRITES;
+use crate::causal::peer::FLIGHT_BYTES_MAX;
 use crate::causal::write::Write;
 use crate::causal::{Causal, Effects, Timer};
 use crate::identity::NodeId;
@@ -24,10 +24,7 @@ use crate::time::Time;
 
 /// Writes of one message, in bytes; the one that passes it is its last. A frame takes that and the
 /// longest value.
-const MESSAGE_BYTES: usize = 256 * 1024;
-
-/// Messages for one member that leave at once, of each writer.
-const BURST_MESSAGES: usize = 8;
+const MESSAGE_BYTES: usize = 64 * 1024;
 
 /// After so many beats a writer's writes are relayed though it is heard.
 const RELAY_BEATS: u32 = 3;
@@ -95,17 +92,18 @@ impl Causal {
         let known = self.known.entry(from).or_default();
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let before = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
+        self.are_acks_due |= !known.covers(&clock);
         known.merge(&clock);
         let after = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
         peer.beyond = beyond.into_iter().collect();
         let is_owed = peer.is_owed(known);
         if after > before || !is_owed {
             peer.retry.reset();
+            peer.is_probed = false;
         }
         if is_owed {
             peer.retry.arm(now, self.config.heartbeat_interval, &mut self.dice);
         }
-        self.are_acks_due |= after > before;
         self.is_pump_due = true;
     }
 
@@ -155,6 +153,7 @@ impl Causal {
                 if peer.is_owed(known) {
                     peer.retry.fire();
                     peer.sent.clear();
+                    peer.is_probed = true;
                 } else {
                     peer.retry.reset();
                 }
@@ -199,13 +198,17 @@ impl Causal {
     ) {
         let acked = |id: &NodeId| self.known.get(id).map_or(0, |known| known.get(writer));
         let oldest = members.iter().map(acked).min().unwrap_or(0);
-        let window = (oldest + WINDOW_WRITES).saturating_sub(sent);
+        let flight = self.log.bytes_between(writer, oldest, sent);
+        let is_probed = members.iter().any(|id| self.peers[id].is_probed);
+        let room = if is_probed { 1 } else { FLIGHT_BYTES_MAX.saturating_sub(flight) };
         let Some(writes) = self.log.behind(writer, sent) else {
             members.iter().for_each(|id| self.tell_behind(now, *id, effects));
             return;
         };
-        let window = usize::try_from(window).unwrap_or(usize::MAX);
-        let messages = in_messages(writes.take(window), |dot| {
+        if room == 0 || (is_probed && flight > 0) {
+            return;
+        }
+        let messages = in_messages(writes, room, |dot| {
             members.iter().all(|id| self.peers[id].beyond.contains(&dot))
         });
         let Some(last) = messages.last().and_then(|writes| writes.last()).map(|write| write.dot)
@@ -265,22 +268,25 @@ fn lower(dot: Dot, known: &VectorClock) -> Dot {
     Dot { counter: dot.counter.min(known.get(dot.node)), ..dot }
 }
 
-/// The writes in messages, without those that `is_there` already.
+/// The first writes in messages, without those that `is_there` already: as many messages as begin
+/// within `room` bytes.
 fn in_messages<'a>(
     writes: impl Iterator<Item = &'a Arc<Write>>,
+    room: u64,
     is_there: impl Fn(Dot) -> bool,
 ) -> Vec<Vec<Arc<Write>>> {
     let mut messages: Vec<Vec<Arc<Write>>> = Vec::new();
-    let mut bytes = usize::MAX;
+    let (mut bytes, mut all) = (usize::MAX, 0);
     for write in writes.filter(|write| !is_there(write.dot)) {
         if bytes >= MESSAGE_BYTES {
-            if messages.len() == BURST_MESSAGES {
+            if all >= room {
                 break;
             }
             messages.push(Vec::new());
             bytes = 0;
         }
         bytes += write.weight();
+        all += write.weight() as u64;
         messages.last_mut().expect("one was just begun").push(Arc::clone(write));
     }
     messages

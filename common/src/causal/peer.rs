@@ -10,15 +10,16 @@ use crate::causal::clock::{Dot, VectorClock};
 use crate::identity::NodeId;
 use crate::time::Time;
 
-/// Writes on their way to a member without an acknowledgement, of each writer.
-pub(super) const WINDOW_WRITES: u64 = 4_096;
+/// Writes of one writer on their way to a member without an acknowledgement, in bytes. More would
+/// fill the connection, and what others have to say would wait behind it.
+pub(super) const FLIGHT_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The first retry comes after so many heartbeats: an acknowledgement that nobody waits for may
 /// come with the receiver's next one.
 const RETRY_HEARTBEATS: u32 = 3;
 
 /// The longest time between two retries, as a multiple of the first.
-const BACKOFF_MAX: u32 = 4;
+const BACKOFF_MAX: u32 = 8;
 
 /// A member that is connected.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ pub(super) struct Peer {
     /// has got no further.
     pub(super) lags: BTreeMap<NodeId, (u64, u32)>,
     pub(super) retry: Retry,
+    /// Something was not acknowledged in time: a message at a time is sent, until it gets on.
+    pub(super) is_probed: bool,
     /// Whom it hears.
     pub(super) hears: BTreeSet<NodeId>,
     /// Its wall clock, as of its last beat, and when that came.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::causal::Causal;
 use crate::causal::clock::VectorClock;
@@ -86,9 +86,9 @@ impl Causal {
     }
 
     fn blank(config: Config, snapshot: Option<Snapshot>) -> Self {
-        let dice = ChaCha8Rng::seed_from_u64(config.seed);
+        let mut dice = ChaCha8Rng::seed_from_u64(config.seed);
+        let sessions_begun = dice.next_u64();
         let mut causal = Self {
-            dice,
             members: BTreeMap::from([(config.node, config.name.clone())]),
             modes: ModeTable::new(config.mode),
             log: Log::new(config.causal_log_bytes),
@@ -96,6 +96,7 @@ impl Causal {
             clock: VectorClock::default(),
             lamport: 0,
             hybrid: HybridClock::default(),
+            dice,
             told: VectorClock::default(),
             store: Store::default(),
             sessions: Sessions::default(),
@@ -111,7 +112,7 @@ impl Causal {
             deletions: super::deletion::Deletions::default(),
             pull: None,
             gifts: BTreeMap::new(),
-            sessions_begun: 0,
+            sessions_begun,
             owed: 0,
             snapshots: Snapshots::default(),
             timers: Timers::default(),

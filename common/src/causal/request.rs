@@ -62,6 +62,9 @@ impl Change {
     }
 }
 
+/// What a request is answered, and its last write, if it made any.
+pub(super) type Done = (Reply, Option<Dot>);
+
 /// A request to write.
 struct Job {
     id: RequestId,
@@ -100,7 +103,6 @@ impl Causal {
             self.read(now, id, call.request, effects);
             return;
         }
-        let own = self.config.node;
         let tag = call.tag.as_ref().and_then(Tag::of);
         let tag = tag.map(|tag| (tag, xxh3_64(format!("{:?}", call.request).as_bytes())));
         let acks = call.request.acks();
@@ -111,12 +113,8 @@ impl Causal {
             None => self.write_as_asked(now, &job, call.request, effects),
         });
         match outcome {
-            Ok(Some(reply)) => {
-                let seen = seen.map(|mut seen| {
-                    seen.add(Dot { node: own, counter: self.clock.get(own) });
-                    seen
-                });
-                self.answer_when_acknowledged(id, (acks, deadline), reply, seen, effects);
+            Ok(Some(done)) => {
+                self.answer_when_acknowledged(id, (acks, deadline), done, seen, effects);
             }
             Ok(None) => {}
             Err(failure) => {
@@ -160,7 +158,7 @@ impl Causal {
         }
     }
 
-    /// The answer; none if it comes later.
+    /// The answer, and the write that was made; none if it comes later.
     #[expect(clippy::wildcard_enum_match_arm, reason = "no other is a write of this mode")]
     fn write_as_asked(
         &mut self,
@@ -168,7 +166,7 @@ impl Causal {
         job: &Job,
         request: Request,
         effects: &mut Effects,
-    ) -> Result<Option<Reply>, Failure> {
+    ) -> Result<Option<Done>, Failure> {
         let change = match request {
             Request::Put { key, value, context, .. } => self.put(key, value, context.as_ref())?,
             Request::Resolve { key, value, context } => self.put(key, value, context.as_ref())?,
@@ -183,15 +181,14 @@ impl Causal {
                 let change = Change::of(key.clone(), None, held, is_seen(context.as_ref()));
                 return Ok(Some(self.delete_one(now, job, change, effects)));
             }
-            Request::Delete { selection: Selection::Prefix(prefix), .. } => {
-                self.begin_deletion(job.id, prefix, (job.acks, job.deadline), job.tag);
+            Request::Delete { selection: Selection::Prefix(prefix), context, .. } => {
+                self.begin_deletion(job.id, prefix, (job.acks, job.deadline), job.tag, context);
                 return Ok(None);
             }
             _ => unreachable!("these are the writes"),
         };
-        let outcome = |revision| Outcome::Put { revision };
-        let revision = self.write(now, change, job.tag, outcome, effects);
-        Ok(Some(put_reply(revision, false)))
+        let (dot, revision) = self.write(now, change, job.tag, 0, effects);
+        Ok(Some((put_reply(revision, false), Some(dot))))
     }
 
     /// A put takes the place of what its client has read; of all that is here, where it does not
@@ -241,7 +238,7 @@ impl Causal {
         key: Key,
         delta: i64,
         effects: &mut Effects,
-    ) -> Result<Option<Reply>, Failure> {
+    ) -> Result<Option<Done>, Failure> {
         self.check_resolver(&key, Resolver::Counter, "incr")?;
         let is_own = |version: &Version| version.dot.node == self.config.node;
         let held = self.store.get(&key);
@@ -252,27 +249,30 @@ impl Causal {
         })?;
         let value = Value::try_from(share.to_string().into_bytes()).expect("a short text");
         let change = Change::of(key.clone(), Some(value), held, is_own);
-        let revision =
-            self.write(now, change, job.tag, |revision| Outcome::Put { revision }, effects);
+        let (dot, revision) = self.write(now, change, job.tag, 0, effects);
         let value = self.count_of(&key);
         let reply = Count { value, revision, acks: None, context: None, duplicate: false };
-        Ok(Some(Reply::Count(reply)))
+        Ok(Some((Reply::Count(reply), Some(dot))))
     }
 
     /// The answer to a request that was carried out before. A counter is told as it is, not as it
     /// was then.
-    fn told_again(&self, outcome: Outcome, request: &Request) -> Reply {
-        match (outcome, request) {
-            (Outcome::Put { revision }, Request::Incr { key, .. }) => {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are answered as a put")]
+    fn told_again(&self, outcome: Outcome, request: &Request) -> Done {
+        let Outcome::Originated { dot, revision, deleted } = outcome else {
+            unreachable!("what is remembered is of this mode")
+        };
+        let reply = match request {
+            Request::Incr { key, .. } => {
                 let (value, acks, context) = (self.count_of(key), None, None);
                 Reply::Count(Count { value, revision, acks, context, duplicate: true })
             }
-            (Outcome::Put { revision }, _) => put_reply(revision, true),
-            (Outcome::Deleted { deleted, revision }, _) => delete_reply(deleted, revision, true),
-            (Outcome::ModeSet | Outcome::Refused(_), _) => {
-                unreachable!("they are not of causal mode")
+            Request::Delete { .. } | Request::Remove { .. } => {
+                delete_reply(deleted, revision, true)
             }
-        }
+            _ => put_reply(revision, true),
+        };
+        (reply, Some(dot))
     }
 
     fn count_of(&self, key: &Key) -> i64 {
@@ -281,19 +281,16 @@ impl Causal {
     }
 
     /// Removes versions, if there are any.
-    fn delete_one(&mut self, now: Time, job: &Job, change: Change, effects: &mut Effects) -> Reply {
-        let deleted = u64::from(!change.replaces.is_empty());
-        let revision = if deleted == 0 {
-            self.lamport
-        } else {
-            let outcome = |revision| Outcome::Deleted { deleted, revision };
-            self.write(now, change, job.tag, outcome, effects)
-        };
-        delete_reply(deleted, revision, false)
+    fn delete_one(&mut self, now: Time, job: &Job, change: Change, effects: &mut Effects) -> Done {
+        if change.replaces.is_empty() {
+            return (delete_reply(0, self.lamport, false), None);
+        }
+        let (dot, revision) = self.write(now, change, job.tag, 1, effects);
+        (delete_reply(1, revision, false), Some(dot))
     }
 
-    /// Deletes of a key the versions with these dots; the outcome is that of the whole request, if
-    /// this is its last write.
+    /// Deletes of a key the versions with these dots; so many were deleted for the whole request,
+    /// if this is its last write.
     pub(super) fn delete_versions(
         &mut self,
         now: Time,
@@ -301,11 +298,10 @@ impl Causal {
         tag: Option<(Tag, u64)>,
         deleted: u64,
         effects: &mut Effects,
-    ) {
+    ) -> Dot {
         let held = self.store.get(&key);
         let change = Change::of(key.clone(), None, held, |version| dots.contains(&version.dot));
-        let outcome = |revision| Outcome::Deleted { deleted, revision };
-        self.write(now, change, tag, outcome, effects);
+        self.write(now, change, tag, deleted, effects).0
     }
 
     /// Makes a write of this node, and applies it; all others are sent it. Spec: Write.
@@ -314,9 +310,9 @@ impl Causal {
         now: Time,
         change: Change,
         tag: Option<(Tag, u64)>,
-        outcome: impl FnOnce(u64) -> Outcome,
+        deleted: u64,
         effects: &mut Effects,
-    ) -> u64 {
+    ) -> (Dot, u64) {
         let Change { key, replaces, value, history: (created, writes) } = change;
         let own = self.config.node;
         let lamport = self.lamport + 1;
@@ -330,7 +326,8 @@ impl Causal {
         let limit = hybrid::limit_ms(self.hybrid.wall_ms(now), walls);
         let time = self.hybrid.tick(now, limit);
         let dot = Dot { node: own, counter };
-        let request = tag.map(|(tag, hash)| Tagged { tag, hash, outcome: outcome(lamport) });
+        let outcome = Outcome::Originated { dot, revision: lamport, deleted };
+        let request = tag.map(|(tag, hash)| Tagged { tag, hash, outcome });
         effects.observe(CausalEvent::Originate {
             dot,
             key: key.clone(),
@@ -339,7 +336,7 @@ impl Causal {
         let write =
             Write { dot, past, lamport, time, key, replaces, value, created, writes, request };
         self.apply(now, Arc::new(write), effects);
-        lamport
+        (dot, lamport)
     }
 
     fn check_resolver(&self, key: &Key, needed: Resolver, op: &str) -> Result<(), Failure> {

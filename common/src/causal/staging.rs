@@ -10,6 +10,9 @@ use crate::causal::version::Version;
 use crate::causal::write::Write;
 use crate::kv::key::Key;
 
+/// This node's keys that are joined in one step: more would hold up others.
+const JOIN_KEYS: usize = 10_000;
+
 /// What two states make together, as far as it has come.
 #[derive(Debug)]
 pub(super) struct Staged {
@@ -29,15 +32,32 @@ pub(super) struct Staged {
     pub(super) keys: u64,
 }
 
+/// What became of a chunk.
+pub(super) struct Taken {
+    /// The keys that have other versions than before, with these.
+    pub(super) changed: Vec<(Key, Vec<Version>)>,
+    /// Whether it was the last.
+    pub(super) done: bool,
+}
+
 impl Staged {
-    /// Takes the next chunk, and tells which keys have changed; none if it is not the next.
-    pub(super) fn take(&mut self, chunk: SyncChunk) -> Option<Vec<(Key, Vec<Version>)>> {
-        let SyncChunk { mut entries, last, begun, done, .. } = chunk;
+    /// Whether a chunk is the one that was asked for last.
+    pub(super) fn is_next(&self, chunk: &SyncChunk) -> bool {
+        chunk.after == self.cursor && chunk.skip == self.begun_versions()
+    }
+
+    /// The versions that have come of the key behind the cursor.
+    pub(super) fn begun_versions(&self) -> u32 {
+        let begun = self.begun.as_ref().map_or(0, |(_, versions)| versions.len());
+        u32::try_from(begun).unwrap_or(u32::MAX)
+    }
+
+    /// Takes the next chunk, and tells which keys have changed, and whether it was the last; none
+    /// if no sound node sends it.
+    pub(super) fn take(&mut self, chunk: SyncChunk) -> Option<Taken> {
+        let SyncChunk { mut entries, mut last, begun, mut done, .. } = chunk;
         if let Some((key, mut versions)) = self.begun.take() {
-            let (first, rest) = entries.first_mut()?;
-            if *first != key {
-                return None;
-            }
+            let (_, rest) = entries.first_mut().filter(|(first, _)| *first == key)?;
             versions.append(rest);
             *rest = versions;
         }
@@ -49,6 +69,16 @@ impl Staged {
         }
         if begun > 0 {
             self.begun = entries.pop();
+            if self.begun_versions() != begun {
+                return None;
+            }
+        }
+        if let Some(end) = if done { Some(None) } else { last.as_ref().map(Some) }
+            && let Some(limit) = self.limit(end)
+        {
+            // What is behind it is asked for once more.
+            entries.retain(|(key, _)| *key <= limit);
+            (self.begun, last, done) = (None, Some(limit), false);
         }
         let end = if done { None } else { last.as_ref() };
         let changed = match (done, end) {
@@ -57,7 +87,13 @@ impl Staged {
         };
         self.cursor = last;
         self.keys += changed.len() as u64;
-        Some(changed)
+        Some(Taken { changed, done })
+    }
+
+    /// The key up to which to join, where there are too many of this node's up to `end`.
+    fn limit(&self, end: Option<&Key>) -> Option<Key> {
+        let held = self.store.behind(self.cursor.as_ref()).map(|(key, _)| key);
+        held.take_while(|key| end.is_none_or(|end| *key <= end)).nth(JOIN_KEYS).cloned()
     }
 
     /// Joins the donor's keys up to `end` with those here, both of the buckets that differ, and

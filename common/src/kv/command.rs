@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::causal::clock::Dot;
 use crate::control::request::RequestTag;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
@@ -112,6 +113,15 @@ pub enum Outcome {
     ModeSet,
     /// Nothing was done.
     Refused(Refused),
+    /// In causal mode: the last write that was made for it.
+    Originated {
+        /// The write.
+        dot: Dot,
+        /// Its revision.
+        revision: u64,
+        /// How many keys or elements were removed.
+        deleted: u64,
+    },
 }
 
 /// Why a command did nothing.

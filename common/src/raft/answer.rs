@@ -147,6 +147,7 @@ impl Raft {
                 return;
             }
             Outcome::Refused(why) => Err(refused(why)),
+            Outcome::Originated { .. } => unreachable!("the log of raft has no such command"),
         };
         match reply {
             Ok(reply) => self.succeed(id, reply, way, effects),
