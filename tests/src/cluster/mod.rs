@@ -4,6 +4,8 @@
 //! side by side. Whatever a test does, its daemons end with it; and if it fails, it prints what
 //! they logged last.
 
+pub mod accounts;
+pub mod causal;
 pub mod client;
 mod daemon;
 pub mod links;
