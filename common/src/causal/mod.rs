@@ -163,6 +163,8 @@ pub struct Causal {
     snapshots: Snapshots,
     timers: Timers<Timer>,
     disk_full: bool,
+    /// When something was sent last.
+    pumped: Time,
     /// Whether there may be something to send.
     is_pump_due: bool,
     /// Whether writes may have as many acknowledgements as was asked for.
@@ -185,6 +187,8 @@ enum Timer {
     Deadline,
     /// A deletion goes on.
     Deletion,
+    /// What waits to be sent together with more has waited long enough.
+    Pump,
 }
 
 impl Protocol for Causal {
@@ -258,8 +262,8 @@ impl Causal {
                 Timer::Beat => self.on_beat_due(now, effects),
                 Timer::Retry => self.on_retry_due(now),
                 Timer::Deadline => self.on_deadline(now, effects),
-                // It goes on in flush.
-                Timer::Deletion => {}
+                // They go on in flush.
+                Timer::Deletion | Timer::Pump => {}
             }
         }
     }

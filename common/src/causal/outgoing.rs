@@ -26,6 +26,13 @@ use crate::time::Time;
 /// longest value.
 const MESSAGE_BYTES: usize = 64 * 1024;
 
+/// How long a write waits for others while some are on their way, if nobody waits for their
+/// acknowledgement: a member's commit costs as much for one write as for ten.
+const PUMP_INTERVAL: Duration = Duration::from_millis(2);
+
+/// The same, if somebody does.
+const PUMP_URGENT: Duration = Duration::from_millis(1);
+
 /// After so many beats a writer's writes are relayed though it is heard.
 const RELAY_BEATS: u32 = 3;
 
@@ -168,6 +175,8 @@ impl Causal {
         if !std::mem::take(&mut self.is_pump_due) {
             return;
         }
+        let pause = if self.acks.is_awaited() { PUMP_URGENT } else { PUMP_INTERVAL };
+        let is_due = now.since(self.pumped) >= pause;
         let mut groups: BTreeMap<(NodeId, u64), Vec<NodeId>> = BTreeMap::new();
         for (id, peer) in self.peers.iter().filter(|(_, peer)| peer.greeted) {
             let Some(known) = self.known.get(id) else { continue };
@@ -176,8 +185,15 @@ impl Causal {
             }
         }
         for ((writer, sent), members) in groups {
-            if self.clock.get(writer) > sent {
+            if self.clock.get(writer) <= sent {
+                continue;
+            }
+            // While something is on its way, what comes goes together (Nagle, RFC 896).
+            if is_due || self.is_idle(writer, sent, &members) {
                 self.send_behind(now, writer, sent, &members, effects);
+            } else {
+                self.is_pump_due = true;
+                self.timers.set_by(Timer::Pump, self.pumped + pause);
             }
         }
         let due = self.peers.values().filter_map(|peer| peer.retry.at).min();
@@ -185,6 +201,12 @@ impl Causal {
             Some(at) => self.timers.set(Timer::Retry, at),
             None => self.timers.cancel(Timer::Retry),
         }
+    }
+
+    /// Whether all of these have acknowledged all of `writer` that they were sent.
+    fn is_idle(&self, writer: NodeId, sent: u64, members: &[NodeId]) -> bool {
+        let acked = |id: &NodeId| self.known.get(id).map_or(0, |known| known.get(writer));
+        members.iter().all(|id| acked(id) >= sent)
     }
 
     /// Sends the writes of `writer` behind the counter `sent` to all of these.
@@ -215,6 +237,7 @@ impl Causal {
         else {
             return;
         };
+        self.pumped = now;
         let to: Arc<[NodeId]> = members.into();
         let is_urgent = self.acks.is_awaited();
         for writes in messages {

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::kv::key::Key;
 use crate::kv::session::Sessions;
 use crate::modes::ModeTable;
-use crate::time::Timers;
+use crate::time::{Time, Timers};
 
 /// What a node can't go on from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,6 +117,7 @@ impl Causal {
             snapshots: Snapshots::default(),
             timers: Timers::default(),
             disk_full: false,
+            pumped: Time::default(),
             is_pump_due: false,
             are_acks_due: false,
             has_advanced: false,
