@@ -116,9 +116,7 @@ impl Causal {
 
     /// Members have more than before, or are others: answers those who have waited for that.
     pub(super) fn answer_acknowledged(&mut self, effects: &mut Effects) {
-        let is_known = |dot: Dot| self.known.values().any(|known| known.contains(dot));
         let waiting = self.acks.by_write.iter();
-        let waiting = waiting.filter(|((dot, _), _)| is_known(*dot));
         let done = waiting.filter(|((dot, _), wait)| self.is_enough(*dot, wait.acks));
         let done: Vec<_> = done.map(|(place, _)| *place).collect();
         for place in done {

@@ -152,9 +152,10 @@ impl Causal {
         effects: &mut Effects,
     ) {
         let Some(pull) = self.pull_of(from, session) else { return };
-        if pull.staged.is_some() {
+        if pull.staged.is_some() || !self.believes(&theirs) {
             return;
         }
+        let Some(pull) = self.pull_of(from, session) else { return };
         let is_dry = pull.by_hand.as_ref().is_some_and(|by_hand| by_hand.dry_run);
         let staged = Staged {
             ours: self.clock.clone(),
@@ -257,7 +258,7 @@ impl Causal {
             return;
         }
         self.steps.push(Step::EndSync);
-        self.lamport = self.lamport.max(staged.lamport);
+        self.see_lamport(staged.lamport);
         self.adopt(staged.store, &staged.theirs, &staged.meanwhile);
         if !self.ready {
             self.ready = true;

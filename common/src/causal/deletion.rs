@@ -46,6 +46,16 @@ impl Deletions {
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
+
+    /// Whether one that the connection has asked for is under way: its later writes wait for it.
+    pub(super) fn has(&self, connection: u64) -> bool {
+        self.all.iter().any(|deletion| deletion.request.connection == connection)
+    }
+
+    /// Whether one with that tag is under way.
+    pub(super) fn has_tag(&self, tag: Tag) -> bool {
+        self.all.iter().any(|deletion| deletion.tag.is_some_and(|(other, _)| other == tag))
+    }
 }
 
 impl Causal {
@@ -77,7 +87,8 @@ impl Causal {
     pub(super) fn go_on_deleting(&mut self, now: Time, effects: &mut Effects) {
         let Some(mut deletion) = self.deletions.all.pop_front() else { return };
         let keys = deletion.store.range(&deletion.prefix, deletion.behind.as_ref());
-        let of_mode = keys.filter(|(key, _)| self.is_causal(key)).take(KEYS_MAX);
+        // One more tells whether this is the end: there the request is remembered.
+        let of_mode = keys.filter(|(key, _)| self.is_causal(key)).take(KEYS_MAX + 1);
         let context = deletion.context.as_ref();
         let is_seen = |dot: &Dot| context.is_none_or(|context| context.contains(*dot));
         let dots = of_mode.map(|(key, versions)| {
@@ -85,7 +96,8 @@ impl Causal {
             (key.clone(), dots.collect::<Vec<Dot>>())
         });
         let mut keys: Vec<_> = dots.collect();
-        let is_done = keys.len() < KEYS_MAX;
+        let is_done = keys.len() <= KEYS_MAX;
+        keys.truncate(KEYS_MAX);
         deletion.behind = keys.last().map(|(key, _)| key.clone());
         keys.retain(|(key, dots)| {
             self.store.get(key).iter().any(|version| dots.contains(&version.dot))
@@ -98,6 +110,7 @@ impl Causal {
             deletion.last = Some(self.delete_versions(now, place, tag, deleted, effects));
         }
         if is_done {
+            self.has_advanced = true; // Who waited for it need not any longer.
             let Deletion { request, acks, deleted, context, last, .. } = deletion;
             let done = (delete_reply(deleted, self.lamport, false), last);
             self.answer_when_acknowledged(request, acks, done, context, effects);

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::causal::clock::{Dot, VectorClock};
+use crate::causal::clock::{Dot, NODES_MAX, VectorClock};
 use crate::causal::record::Step;
-use crate::causal::write::Write;
+use crate::causal::write::{LAMPORT_PEER_MAX, Write};
 use crate::causal::{Causal, Effects};
 use crate::identity::NodeId;
 use crate::kv::watch::Change;
@@ -64,8 +64,16 @@ impl Incoming {
 
     /// One whose past is in `clock`, if there is one.
     fn take_ready(&mut self, clock: &VectorClock) -> Option<Arc<Write>> {
-        let dot = *self.waiting.iter().find(|(_, write)| is_due(clock, write))?.0;
-        self.remove(dot)
+        // Of each writer only the next can be due.
+        let mut from = Dot { node: NodeId(0), counter: 0 };
+        loop {
+            let node = self.waiting.range(from..).next()?.0.node;
+            let next = Dot { node, counter: clock.get(node) + 1 };
+            if self.waiting.get(&next).is_some_and(|write| is_due(clock, write)) {
+                return self.remove(next);
+            }
+            from = Dot { node: NodeId(node.0.checked_add(1)?), counter: 0 };
+        }
     }
 
     fn remove(&mut self, dot: Dot) -> Option<Arc<Write>> {
@@ -101,11 +109,16 @@ impl Causal {
     ) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.unacknowledged += writes.len() as u64;
+        peer.unacknowledged_bytes += writes.iter().map(|write| write.weight() as u64).sum::<u64>();
         peer.is_ack_urgent |= is_urgent;
         if self.disk_full {
             return; // They are not acknowledged, and come again.
         }
         for write in writes {
+            let is_stranger = self.clock.get(write.dot.node) == 0;
+            if is_stranger && self.clock.len() >= NODES_MAX {
+                continue; // No sound cluster has so many writers.
+            }
             if self.clock.contains(write.dot) {
                 // It was lost on the way back, if anything was: say so again (L2).
                 self.peers.get_mut(&from).expect("looked up").is_ack_urgent = true;
@@ -135,11 +148,16 @@ impl Causal {
         }
     }
 
+    /// Lamport's rule: a clock is above all that was seen; but nobody spends this node's.
+    pub(super) fn see_lamport(&mut self, lamport: u64) {
+        self.lamport = self.lamport.max(lamport.min(LAMPORT_PEER_MAX));
+    }
+
     /// Applies the next write of a writer, whose past is here. Spec: Apply.
     pub(super) fn apply(&mut self, now: Time, write: Arc<Write>, effects: &mut Effects) {
         assert!(is_due(&self.clock, &write), "a write is applied once, behind its past");
         self.clock.advance(write.dot);
-        self.lamport = self.lamport.max(write.lamport);
+        self.see_lamport(write.lamport);
         self.hybrid.see(now, write.time);
         let changed = self.store.apply(&write);
         if self.is_watched {

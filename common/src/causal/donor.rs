@@ -40,12 +40,18 @@ impl Causal {
         session: u64,
         effects: &mut Effects,
     ) {
-        // A question that comes twice is about the same state.
-        if let Some(gift) = self.gifts.get(&from).filter(|gift| gift.session == session) {
+        // A question that comes twice is about the same state, or about none any more: what was
+        // told of one must not be taken for another's.
+        if let Some(gift) = self.gifts.get_mut(&from).filter(|gift| gift.session == session) {
+            gift.asked = now;
             effects.send(from, gift.tree());
             return;
         }
         self.gifts.remove(&from);
+        if self.pinned.insert(from, session) == Some(session) {
+            effects.send(from, Message::SyncRefused { session });
+            return;
+        }
         if !self.ready || self.gifts.len() >= GIFTS_MAX {
             effects.send(from, Message::SyncRefused { session });
             return;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::causal::clock::{Dot, VectorClock};
 use crate::causal::tree::BucketSet;
 use crate::causal::version::Version;
-use crate::causal::write::{LAMPORT_PEER_MAX, Write};
+use crate::causal::write::{LAMPORT_MAX, Write};
 use crate::identity::NodeId;
 use crate::kv::key::Key;
 
@@ -140,11 +140,11 @@ impl Message {
             Self::Ack(ack) | Self::Want(ack) => ack.is_plausible(),
             Self::Beat(beat) => {
                 beat.ack.is_plausible()
-                    && beat.lamport < LAMPORT_PEER_MAX
+                    && beat.lamport <= LAMPORT_MAX
                     && beat.hears.len() <= HEARS_MAX
             }
             Self::SyncTree { clock, lamport, tops, .. } => {
-                clock.is_plausible() && *lamport < LAMPORT_PEER_MAX && tops.len() == BRANCHES
+                clock.is_plausible() && *lamport <= LAMPORT_MAX && tops.len() == BRANCHES
             }
             Self::SyncBranches { branches, .. } => branches.len() <= BRANCHES,
             Self::SyncLeaves { leaves, .. } => {
@@ -154,7 +154,10 @@ impl Message {
             Self::SyncFetch { buckets, .. } => buckets.as_ref().is_none_or(BucketSet::is_plausible),
             Self::SyncChunk(chunk) => {
                 let mut versions = chunk.entries.iter().flat_map(|(_, versions)| versions);
-                chunk.entries.iter().all(|(_, versions)| !versions.is_empty())
+                let is_sound = |versions: &Vec<Version>| {
+                    !versions.is_empty() && versions.is_sorted_by(|one, next| one.dot < next.dot)
+                };
+                chunk.entries.iter().all(|(_, versions)| is_sound(versions))
                     && versions.all(Version::is_plausible)
             }
             Self::Behind | Self::SyncAsk { .. } | Self::SyncRefused { .. } => true,

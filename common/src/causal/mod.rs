@@ -157,6 +157,8 @@ pub struct Causal {
     deletions: Deletions,
     pull: Option<Pull>,
     gifts: BTreeMap<NodeId, Gift>,
+    /// The last session in which each peer asked for this node's state.
+    pinned: BTreeMap<NodeId, u64>,
     sessions_begun: u64,
     /// Others have writes of this node up to this counter: it writes no such one again.
     owed: u64,
@@ -270,6 +272,11 @@ impl Causal {
 
     fn on_beat_due(&mut self, now: Time, effects: &mut Effects) {
         self.timers.set(Timer::Beat, now + self.config.heartbeat_interval);
+        let interval = self.config.heartbeat_interval;
+        for id in self.members.keys().filter(|id| **id != self.config.node) {
+            // Who was never heard is suspected, too, once it has had its time.
+            self.detectors.entry(*id).or_insert_with(|| Detector::new(now, interval));
+        }
         for (id, detector) in &mut self.detectors {
             if detector.look(now) == Some(Transition::Suspect) {
                 effects.observe(CausalEvent::Suspect { peer: *id });
@@ -279,7 +286,7 @@ impl Causal {
         effects.send_each(&to.into(), self.beat(now));
         for peer in self.peers.values_mut() {
             // The beat is an acknowledgement.
-            peer.unacknowledged = 0;
+            (peer.unacknowledged, peer.unacknowledged_bytes) = (0, 0);
         }
         self.want(effects);
         self.look_at_donor(now, effects);
@@ -288,6 +295,8 @@ impl Causal {
     }
 
     fn on_deadline(&mut self, now: Time, effects: &mut Effects) {
+        // What has come in the same moment is in time.
+        self.answer_acknowledged(effects);
         self.end_late_acks(now, effects);
         self.end_late_parked(now, effects);
         let next = [self.acks.deadline(), self.parked.deadline()].into_iter().flatten().min();
@@ -365,6 +374,7 @@ impl Causal {
         let is_there = |id: &NodeId| self.members.contains_key(id) || self.peers.contains_key(id);
         self.known.retain(|id, _| is_there(id));
         self.detectors.retain(|id, _| is_there(id));
+        self.pinned.retain(|id, _| is_there(id));
         self.are_acks_due = true;
     }
 

@@ -33,6 +33,12 @@ const PUMP_INTERVAL: Duration = Duration::from_millis(2);
 /// The same, if somebody does.
 const PUMP_URGENT: Duration = Duration::from_millis(1);
 
+/// A write that would make a message larger than this goes alone.
+const LARGE_BYTES: usize = 1024 * 1024;
+
+/// Writes of its own that a node's disk may have lost: what tells of more is not believed.
+const LOST_WRITES_MAX: u64 = 1 << 40;
+
 /// After so many beats a writer's writes are relayed though it is heard.
 const RELAY_BEATS: u32 = 3;
 
@@ -73,7 +79,7 @@ impl Causal {
 
     pub(super) fn on_beat(&mut self, now: Time, from: NodeId, beat: Beat, effects: &mut Effects) {
         let Beat { ack, lamport, wall_ms, ready, hears, hash } = beat;
-        self.lamport = self.lamport.max(lamport);
+        self.see_lamport(lamport);
         let is_same = ack.clock == self.clock && hash != self.store.hash();
         let peer = self.peers.get_mut(&from).expect("it is connected");
         peer.greeted = true;
@@ -95,6 +101,9 @@ impl Causal {
     /// A member tells what it has. As long as it gets on, nothing is sent again.
     pub(super) fn on_ack(&mut self, now: Time, from: NodeId, ack: Ack) {
         let Ack { clock, beyond } = ack;
+        if !self.believes(&clock) {
+            return;
+        }
         self.owed = self.owed.max(clock.get(self.config.node));
         let known = self.known.entry(from).or_default();
         let Some(peer) = self.peers.get_mut(&from) else { return };
@@ -114,6 +123,12 @@ impl Causal {
         self.is_pump_due = true;
     }
 
+    /// Whether another can have seen that much of this node: no disk has lost so many writes.
+    pub(super) fn believes(&self, clock: &VectorClock) -> bool {
+        let own = self.config.node;
+        clock.get(own) <= self.clock.get(own) + LOST_WRITES_MAX
+    }
+
     /// A client of a member waits: it gets all that it lacks, whoever wrote it.
     pub(super) fn on_want(&mut self, now: Time, from: NodeId, ack: Ack) {
         self.on_ack(now, from, ack);
@@ -123,11 +138,11 @@ impl Causal {
         }
     }
 
-    /// Of whom a member lacks writes that are here, beside this node's own and its own.
+    /// Of whom a member lacks writes that are here, beside this node's own.
     fn lacking(&self, member: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let known = self.known.get(&member);
         let lacks = move |dot: &Dot| known.is_none_or(|known| !known.contains(*dot));
-        let others = move |dot: &Dot| dot.node != member && dot.node != self.config.node;
+        let others = move |dot: &Dot| dot.node != self.config.node;
         self.clock.iter().filter(move |dot| others(dot) && lacks(dot)).map(|dot| dot.node)
     }
 
@@ -142,7 +157,9 @@ impl Causal {
             let (had, beats) = peer.lags.entry(writer).or_default();
             *beats = if *had == has { *beats + 1 } else { 0 };
             *had = has;
-            let is_heard = heard.contains(&writer) && peer.hears.contains(&writer);
+            // A member has its own writes, unless its disk has lost them.
+            let is_heard =
+                writer == member || (heard.contains(&writer) && peer.hears.contains(&writer));
             if !is_heard || *beats >= RELAY_BEATS {
                 peer.relays.insert(writer);
             } else if *beats == 0 {
@@ -262,8 +279,11 @@ impl Causal {
     pub(super) fn acknowledge(&mut self, effects: &mut Effects) {
         let ack = Message::Ack(self.ack());
         for (id, peer) in &mut self.peers {
-            if peer.is_ack_urgent || peer.unacknowledged >= ACK_WRITES {
-                (peer.is_ack_urgent, peer.unacknowledged) = (false, 0);
+            let is_much = peer.unacknowledged >= ACK_WRITES
+                || peer.unacknowledged_bytes >= FLIGHT_BYTES_MAX / 4;
+            if peer.is_ack_urgent || is_much {
+                (peer.unacknowledged, peer.unacknowledged_bytes) = (0, 0);
+                peer.is_ack_urgent = false;
                 effects.send(*id, ack.clone());
             }
         }
@@ -301,7 +321,8 @@ fn in_messages<'a>(
     let mut messages: Vec<Vec<Arc<Write>>> = Vec::new();
     let (mut bytes, mut all) = (usize::MAX, 0);
     for write in writes.filter(|write| !is_there(write.dot)) {
-        if bytes >= MESSAGE_BYTES {
+        let is_full = bytes >= MESSAGE_BYTES || (bytes > 0 && bytes + write.weight() > LARGE_BYTES);
+        if is_full {
             if all >= room {
                 break;
             }

@@ -53,7 +53,8 @@ impl Causal {
         deadline: Time,
         effects: &mut Effects,
     ) -> bool {
-        let is_held_up = call.request.is_write() && self.parked.holds_up(id);
+        let is_held_up = call.request.is_write()
+            && (self.parked.holds_up(id) || self.deletions.has(id.connection));
         let lacks =
             call.request.context().is_some_and(|context| !context.is_covered_by(&self.clock));
         if !is_held_up && !lacks {

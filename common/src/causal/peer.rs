@@ -46,6 +46,8 @@ pub(super) struct Peer {
     pub(super) ready: bool,
     /// Writes that have come from it since it was sent an acknowledgement.
     pub(super) unacknowledged: u64,
+    /// The same in bytes.
+    pub(super) unacknowledged_bytes: u64,
     /// Whether it waits for one.
     pub(super) is_ack_urgent: bool,
     /// When it was told that it is behind.

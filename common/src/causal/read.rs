@@ -17,6 +17,12 @@ use crate::time::Time;
 /// Keys of a page of conflicts.
 const CONFLICTS_MAX: usize = 1_000;
 
+/// Keys that are looked at for one, or for a status: more would hold up others.
+const LOOKED_AT_MAX: usize = 10_000;
+
+/// What the siblings in an answer take, in bytes; of those beyond it tells but whose they are.
+const SIBLINGS_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX;
+
 impl Causal {
     #[expect(clippy::wildcard_enum_match_arm, reason = "no other is a read of this mode")]
     pub(super) fn read(
@@ -84,32 +90,32 @@ impl Causal {
         page(range, keys.map(|(key, versions)| row(key, &self.resolver_of(key).view(versions))))
     }
 
+    /// A page of conflicts. Not all versions that stand side by side are one, those of a counter are
+    /// none: so many keys are looked at.
     fn conflicts(&self, prefix: &str, start: Option<&str>, limit: Option<u64>) -> Conflicts {
         let limit = usize::try_from(limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let mut found = self.conflicting_from(prefix, start);
-        let page = found.by_ref().take(limit.min(CONFLICTS_MAX));
-        let items = page.map(|(key, versions)| ConflictingKey {
-            key: key.clone(),
-            siblings: siblings(self.resolver_of(key), versions).len() as u64,
-        });
-        let items: Vec<_> = items.collect();
-        let next = found.next().map(|(key, _)| key.clone());
+        let mut several = self.store.several(prefix, start);
+        let (mut items, mut looked) = (Vec::new(), 0);
+        while items.len() < limit.min(CONFLICTS_MAX) && looked < LOOKED_AT_MAX {
+            let Some((key, versions)) = several.next() else { break };
+            looked += 1;
+            if self.is_conflict(key, versions) {
+                let siblings = siblings(self.resolver_of(key), versions).len() as u64;
+                items.push(ConflictingKey { key: key.clone(), siblings });
+            }
+        }
+        let next = several.next().map(|(key, _)| key.clone());
         Conflicts { items, more: next.is_some(), next, context: Some(self.context()) }
     }
 
-    fn conflicting_from<'a>(
-        &'a self,
-        prefix: &'a str,
-        start: Option<&str>,
-    ) -> impl Iterator<Item = (&'a Key, &'a [Version])> {
-        self.store.several(prefix, start).filter(|(key, versions)| {
-            self.is_causal(key) && self.resolver_of(key).view(versions).conflict
-        })
+    fn is_conflict(&self, key: &Key, versions: &[Version]) -> bool {
+        self.is_causal(key) && self.resolver_of(key).view(versions).conflict
     }
 
-    /// The keys of which somebody has to resolve the versions.
-    pub(super) fn conflicting(&self) -> impl Iterator<Item = &Key> {
-        self.conflicting_from("", None).map(|(key, _)| key)
+    /// How many keys have versions that somebody has to resolve, of the first that have several.
+    pub(super) fn count_conflicts(&self) -> u64 {
+        let several = self.store.several("", None).take(LOOKED_AT_MAX);
+        several.filter(|(key, versions)| self.is_conflict(key, versions)).count() as u64
     }
 
     /// What a key shows.
@@ -195,9 +201,14 @@ fn siblings(resolver: Resolver, versions: &[Version]) -> Vec<Sibling> {
     } else {
         sorted.sort_by_key(|version| std::cmp::Reverse(version.rank()));
     }
-    sorted.into_iter().map(sibling).collect()
-}
-
-fn sibling(version: &Version) -> Sibling {
-    Sibling::new(version.value(), version.dot, version.time.unix_ms())
+    let mut bytes = 0;
+    let shown = sorted.into_iter().map(|version| {
+        bytes += version.value.len();
+        let mut sibling = Sibling::new(version.value(), version.dot, version.time.unix_ms());
+        if bytes > SIBLINGS_BYTES_MAX {
+            (sibling.value, sibling.value_b64) = (None, None);
+        }
+        sibling
+    });
+    shown.collect()
 }

@@ -112,6 +112,7 @@ impl Causal {
             deletions: super::deletion::Deletions::default(),
             pull: None,
             gifts: BTreeMap::new(),
+            pinned: BTreeMap::new(),
             sessions_begun,
             owed: 0,
             snapshots: Snapshots::default(),
@@ -160,7 +161,7 @@ impl Causal {
                 for (key, versions) in staged {
                     base.load(key, versions);
                 }
-                self.lamport = self.lamport.max(lamport);
+                self.see_lamport(lamport);
                 self.adopt(base, &theirs, &meanwhile);
             }
             Step::Ready => self.ready = true,
@@ -170,7 +171,7 @@ impl Causal {
 
     fn replay_write(&mut self, write: Arc<Write>) {
         self.clock.advance(write.dot);
-        self.lamport = self.lamport.max(write.lamport);
+        self.see_lamport(write.lamport);
         if write.dot.node == self.config.node {
             self.hybrid.restore(write.time);
         }

@@ -7,9 +7,6 @@ use crate::control::status::{CausalStatus, Suspicion};
 use crate::identity::{NodeId, NodeName};
 use crate::time::Time;
 
-/// Conflicts are counted up to here: a status must not hold up others.
-const CONFLICTS_COUNTED: usize = 10_000;
-
 impl Causal {
     /// Refuses until the node serves: half a state is never served (S8).
     pub fn check_ready(&self) -> Result<(), Failure> {
@@ -46,7 +43,7 @@ impl Causal {
             clock: self.context(),
             lamport: self.lamport,
             keys: self.store.keys(),
-            conflicts: self.conflicting().take(CONFLICTS_COUNTED).count() as u64,
+            conflicts: self.count_conflicts(),
             log_writes: self.log.len() as u64,
             log_bytes: self.log.bytes() as u64,
             waiting: self.incoming.len() as u64,

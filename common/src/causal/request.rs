@@ -9,7 +9,7 @@ use crate::causal::clock::Dot;
 use crate::causal::context::Context;
 use crate::causal::deletion::DELETIONS_MAX;
 use crate::causal::version::Version;
-use crate::causal::write::{Tagged, Write};
+use crate::causal::write::{LAMPORT_MAX, Tagged, Write};
 use crate::causal::{Causal, Effects};
 use crate::causal::{hybrid, resolver};
 use crate::control::acks::Acks;
@@ -33,6 +33,9 @@ const AWAITED_MAX: usize = 20_000;
 
 /// Versions of a key that a client may let come to be (L8): a page of them is one line.
 const VERSIONS_MAX: usize = 1_024;
+
+/// What versions take that a client lets stand beside another, in bytes: all are told in one line.
+const SIBLINGS_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX;
 
 /// What the elements of a set take together, in bytes: a set is read as one value.
 const SET_BYTES_MAX: usize = VALUE_BYTES_MAX / 2;
@@ -146,6 +149,10 @@ impl Causal {
             return Err(Failure::new(ErrorCode::Overloaded, message).retry_after_ms(100));
         }
         let Some((tag, hash)) = job.tag else { return Ok(None) };
+        if self.deletions.has_tag(tag) {
+            let message = "the deletion that was asked for under this `request` is under way";
+            return Err(Failure::new(ErrorCode::Overloaded, message).retry_after_ms(100));
+        }
         match self.sessions.look_up(tag, hash) {
             Known::New => Ok(None),
             Known::Done(outcome) => Ok(Some(outcome)),
@@ -198,7 +205,7 @@ impl Causal {
         resolver.check_put(value.as_bytes()).map_err(Failure::bad_request)?;
         let held = self.store.get(&key);
         let change = Change::of(key.clone(), Some(value), held, is_seen(context));
-        check_room(held.len() - change.replaces.len())?;
+        check_room(held, &change)?;
         Ok(change)
     }
 
@@ -208,7 +215,7 @@ impl Causal {
         let held = self.store.get(&key);
         let is_it = |version: &Version| *version.value == *value.as_bytes();
         let change = Change::of(key.clone(), Some(value.clone()), held, is_it);
-        check_room(held.len() - change.replaces.len())?;
+        check_room(held, &change)?;
         let bytes: usize = held.iter().map(|version| version.value.len() + 1).sum();
         if change.replaces.is_empty() && bytes + value.as_bytes().len() > SET_BYTES_MAX {
             let message = format!("the set has {bytes} bytes, and takes {SET_BYTES_MAX}");
@@ -316,7 +323,8 @@ impl Causal {
         let Change { key, replaces, value, history: (created, writes) } = change;
         let own = self.config.node;
         let lamport = self.lamport + 1;
-        let (created, writes) = (created.unwrap_or(lamport), writes + 1);
+        let (created, writes) = (created.unwrap_or(lamport), (writes + 1).min(LAMPORT_MAX));
+        assert!(lamport <= LAMPORT_MAX, "the clock is spent; what moves it is bounded");
         let counter = self.clock.get(own) + 1;
         let news = self.clock.iter().filter(|dot| dot.node != own && !self.told.contains(*dot));
         let past: Vec<Dot> = news.collect();
@@ -356,11 +364,18 @@ fn is_seen(context: Option<&Context>) -> impl Fn(&Version) -> bool + '_ {
     move |version| context.is_none_or(|context| context.contains(version.dot))
 }
 
-fn check_room(others: usize) -> Result<(), Failure> {
-    if others < VERSIONS_MAX {
+/// Others that stand beside a version: so many, and of so many bytes.
+fn check_room(held: &[Version], change: &Change) -> Result<(), Failure> {
+    let others = held.iter().filter(|version| !change.replaces.contains(&version.dot));
+    let bytes: usize = others.clone().map(|version| version.value.len()).sum();
+    let count = others.count();
+    if count < VERSIONS_MAX && bytes <= SIBLINGS_BYTES_MAX {
         return Ok(());
     }
-    let message = format!("the key has {others} versions side by side, and takes {VERSIONS_MAX}");
+    let message = format!(
+        "the key has {count} versions of {bytes} bytes side by side; it takes {VERSIONS_MAX} of \
+         {SIBLINGS_BYTES_MAX}"
+    );
     Err(Failure::new(ErrorCode::Quota, message)
         .with_hint("distdbctl conflicts resolve KEY VALUE; a put without a context does it, too"))
 }

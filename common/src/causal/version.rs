@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::causal::clock::{COUNTER_MAX, Dot};
 use crate::causal::hybrid::Timestamp;
-use crate::causal::write::{LAMPORT_PEER_MAX, Write};
+use crate::causal::write::{LAMPORT_MAX, Write};
 use crate::kv::bytes_shared;
 use crate::kv::value::{VALUE_BYTES_MAX, Value};
 
@@ -47,7 +47,7 @@ impl Version {
     pub fn is_plausible(&self) -> bool {
         let numbers = [self.lamport, self.created, self.writes];
         (1..COUNTER_MAX).contains(&self.dot.counter)
-            && numbers.iter().all(|number| *number < LAMPORT_PEER_MAX)
+            && numbers.iter().all(|number| *number <= LAMPORT_MAX)
             && self.time.is_plausible()
             && self.value.len() <= VALUE_BYTES_MAX
     }

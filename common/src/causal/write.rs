@@ -8,13 +8,16 @@ use crate::kv::command::{Outcome, Tag};
 use crate::kv::key::Key;
 use crate::kv::value::Value;
 
-/// The largest Lamport clock that is believed of a peer: what is above it leaves room for more
-/// writes than a node will ever make, and below 2^53, which JSON readers know exactly.
+/// The largest Lamport clock that moves this node's: what is above it leaves room for more writes
+/// than a node will ever make.
 pub const LAMPORT_PEER_MAX: u64 = 1 << 52;
+
+/// The largest that a sound node can have: JSON readers know it exactly.
+pub const LAMPORT_MAX: u64 = (1 << 53) - 1;
 
 /// Versions that a write takes the place of, at most. A client lets a key have a thousand, but many
 /// nodes may do so at once.
-pub const REPLACES_MAX: usize = 65_536;
+pub const REPLACES_MAX: usize = 16_384;
 
 /// A change of one key. Two that are concurrent commute, so that it does not matter in which order
 /// of all that respects causality a node applies them.
@@ -65,7 +68,14 @@ impl Write {
             && self.past.len() <= NODES_MAX
             && self.replaces.len() <= REPLACES_MAX
             && self.past.iter().all(|dot| dot.node != self.dot.node)
-            && [self.lamport, self.created, self.writes].iter().all(|n| *n < LAMPORT_PEER_MAX)
+            && [self.lamport, self.created, self.writes].iter().all(|n| *n <= LAMPORT_MAX)
+            && self.request.as_ref().is_none_or(|request| self.is_outcome(&request.outcome))
+    }
+
+    /// Whether a request can have come to that by this write.
+    fn is_outcome(&self, outcome: &Outcome) -> bool {
+        let Outcome::Originated { dot, revision, .. } = outcome else { return false };
+        *dot == self.dot && *revision == self.lamport
     }
 
     /// What it takes in memory, about, in bytes.
