@@ -69,6 +69,11 @@ impl Causal {
         self.lag_of(member)
     }
 
+    /// Whether a member is taken for failed, however long it was not heard.
+    pub fn suspects(&self, member: NodeId) -> bool {
+        self.is_suspected(member)
+    }
+
     pub(super) fn is_suspected(&self, member: NodeId) -> bool {
         self.detectors.get(&member).is_some_and(Detector::is_suspected)
     }

@@ -51,7 +51,7 @@ impl Node {
 
 impl Node {
     fn explain_causal(&self, status: &Status, subject: &str) -> Explain {
-        let ready = self.causal().and_then(Causal::check_ready);
+        let ready = self.require_causal().and_then(Causal::check_ready);
         let ok = ready.is_ok() && !status.disk_full;
         let is = ready.as_ref().map_or_else(|failure| failure.message.as_str(), |()| "serves");
         let mode = "causal: this node alone decides, and tells all others";

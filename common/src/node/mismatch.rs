@@ -113,8 +113,8 @@ impl Node {
         Failure::new(ErrorCode::UnknownOp, "transactions are not known yet")
     }
 
-    /// This node's part in Lab 2.
-    pub(super) fn causal(&self) -> Result<&Causal, Failure> {
+    /// This node's part in Lab 2, for a request that needs it.
+    pub(super) fn require_causal(&self) -> Result<&Causal, Failure> {
         self.causal.as_ref().ok_or_else(|| {
             let message = format!("{} does not serve keys in causal mode", self.config.name);
             Failure::new(ErrorCode::NotReady, message)
@@ -123,7 +123,7 @@ impl Node {
 
     /// Refuses as long as there may be keys in causal mode, and this node does not serve them.
     pub(super) fn check_causal(&self) -> Result<(), Failure> {
-        if self.has_causal_keys() { self.causal()?.check_ready() } else { Ok(()) }
+        if self.has_causal_keys() { self.require_causal()?.check_ready() } else { Ok(()) }
     }
 }
 

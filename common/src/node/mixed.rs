@@ -53,7 +53,7 @@ impl Node {
             list = merge(range, list, own);
         }
         if self.has_causal_keys() {
-            let causal = self.causal()?;
+            let causal = self.require_causal()?;
             causal.check_ready()?;
             list = merge(range, list, causal.list_where(range, is_of(Mode::Causal)));
         }

@@ -255,6 +255,11 @@ impl Node {
         self.raft.as_ref()
     }
 
+    /// This node's part in Lab 2, where it has one.
+    pub fn causal(&self) -> Option<&Causal> {
+        self.causal.as_ref()
+    }
+
     /// Whether this node leads.
     pub fn leads(&self) -> bool {
         self.raft.as_ref().is_some_and(Raft::leads)

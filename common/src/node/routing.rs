@@ -138,7 +138,7 @@ impl Node {
         }
         let has_keys = match self.mode_of(prefix)? {
             Mode::Broadcast => self.broadcast.store().range(prefix, None).next().is_some(),
-            Mode::Causal => !is_new_view && self.causal()?.has_any(prefix),
+            Mode::Causal => !is_new_view && self.require_causal()?.has_any(prefix),
             Mode::Raft => false,
         };
         if has_keys { Err(raft::has_keys()) } else { Ok(()) }

@@ -20,7 +20,7 @@ impl Node {
         from: Option<u64>,
     ) -> Result<Reply, Failure> {
         match (self.mode_watched(&watch.selection)?, &self.raft) {
-            (Mode::Causal, _) => self.causal()?.check_ready()?,
+            (Mode::Causal, _) => self.require_causal()?.check_ready()?,
             (Mode::Raft, Some(raft)) => raft.check_standing()?,
             (Mode::Raft, None) | (Mode::Broadcast, _) => self.broadcast.check_ready()?,
         }
