@@ -68,7 +68,7 @@ spec-full: ## check all TLA+ models, some of which take minutes
 	@[ -n "$${TLC:-}" ] || command -v tlc >/dev/null || .ci/tools java pip
 	spec/check.sh full
 
-sim: ## play random histories in the simulator: SEEDS=200 of them, or just SEED=N; LAB=broadcast|raft|all
+sim: ## play random histories in the simulator: SEEDS=200 of them, or just SEED=N; LAB=broadcast|causal|raft|all
 	cargo run --release --locked --quiet -p tests --bin sim -- --lab $(LAB) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 mutants: ## plant bugs one by one, and see that the check named for each catches it (20 minutes)

@@ -38,6 +38,12 @@ fn a_sample_of_seeds_keeps_all_properties_of_broadcast() {
     try_all(Lab::Broadcast);
 }
 
+/// L1–L6, L8, L9, L11, L12, L15, L16, L18: the same of `tests::check::causal`.
+#[test]
+fn a_sample_of_seeds_keeps_all_properties_of_causal_mode() {
+    try_all(Lab::Causal);
+}
+
 /// R1–R27, M1–M9, X1, D1–D4: the same of `tests::check::raft`.
 #[test]
 fn a_sample_of_seeds_keeps_all_properties_of_raft() {
@@ -87,6 +93,19 @@ fn every_kind_of_fault_happens() {
         assert!(counts.iter().all(|count| *count > 0), "{lab}: {all:?}");
         let of_raft = [all.snapshots_sent, all.retired, all.full_disks, all.retirements];
         let are_there = of_raft.iter().all(|count| *count > 0);
-        assert_eq!(are_there, lab == Lab::Raft, "{lab}: {all:?}");
+        assert_eq!(are_there, lab != Lab::Broadcast, "{lab}: {all:?}");
+        let of_causal = [
+            all.writes,
+            all.held,
+            all.relayed,
+            all.overflows,
+            all.transfers,
+            all.abandoned,
+            all.suspicions,
+            all.parked,
+            all.siblings,
+        ];
+        let are_there = of_causal.iter().all(|count| *count > 0);
+        assert_eq!(are_there, lab == Lab::Causal, "{lab}: {all:?}");
     }
 }

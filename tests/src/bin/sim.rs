@@ -1,5 +1,5 @@
 //! Runs the simulator: `sim --seed N` tells one run, `sim --seeds COUNT` tries many; of the labs
-//! that `--lab broadcast|raft|all` names.
+//! that `--lab broadcast|causal|raft|all` names.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
@@ -27,7 +27,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Some(Arguments { labs, seed, seeds }) = arguments() else {
-        eprintln!("usage: sim [--lab broadcast|raft|all] [--seed N] [--seeds COUNT]");
+        eprintln!("usage: sim [--lab broadcast|causal|raft|all] [--seed N] [--seeds COUNT]");
         return ExitCode::from(2);
     };
     tell_seed_on_panic();

@@ -9,6 +9,7 @@
 //! further away, at what clients were answered: [`linearizability`] and [`revisions`].
 
 mod answers;
+pub mod causal;
 pub mod convergence;
 mod delivery;
 mod invention;

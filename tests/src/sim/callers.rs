@@ -14,10 +14,11 @@ use common::time::Time;
 use crate::check::Violation;
 use crate::check::raft::clients::{Heard, Said};
 
+use super::lab::Lab;
 use super::world::{Happening, World};
 
 /// Clients that are there at the same time.
-const CALLERS: usize = 5;
+pub(super) const CALLERS: usize = 5;
 
 /// How often a tagged write is tried, at most.
 const TRIES_MAX: u32 = 6;
@@ -83,7 +84,10 @@ impl World {
     pub(super) fn plan_turns(&mut self) {
         for caller in 0..CALLERS {
             let pause = self.dice.about(self.profile.operations);
-            self.plan_turn(caller, pause);
+            match self.lab {
+                Lab::Causal => self.plan_causal_turn(caller, pause),
+                Lab::Broadcast | Lab::Raft => self.plan_turn(caller, pause),
+            }
         }
     }
 
@@ -189,6 +193,10 @@ impl World {
     ) -> Result<(), Violation> {
         if self.inquiries.remove(&id).is_some() {
             self.findings.push((index, answer));
+            return Ok(());
+        }
+        if self.lab == Lab::Causal {
+            self.on_causal_answer(index, id, answer);
             return Ok(());
         }
         let life = self.machines[index].life;

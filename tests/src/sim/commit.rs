@@ -89,6 +89,7 @@ impl World {
         machine.hello = machine.host.node().map(Node::hello);
         self.record_outbox(index, &outbox);
         self.record_state(index);
+        self.count_causal(self.machines[index].host.id(), &outbox);
         let machine = &self.machines[index];
         let node = machine.host.node().expect("it has just run");
         self.judge.on_commit(machine.host.id(), &inputs, &outbox, node)?;
@@ -136,7 +137,9 @@ impl World {
         }
         let host = &self.machines[index].host;
         let hash = host.node().map_or(0, |node| {
-            node.store().hash() ^ node.raft().map_or(0, common::raft::Raft::state_hash)
+            node.store().hash()
+                ^ node.raft().map_or(0, common::raft::Raft::state_hash)
+                ^ node.causal().map_or(0, |causal| causal.store().hash())
         });
         let name = host.name();
         self.recorder.note(self.now, format_args!("{name}   state {hash:016x}"));

@@ -4,6 +4,7 @@ use common::identity::NodeId;
 use common::node::{Message, Node, Record};
 use common::protocol::{Input, Outbox};
 
+use crate::check::causal::CausalChecks;
 use crate::check::raft::RaftChecks;
 use crate::check::{self, Checks, Violation};
 
@@ -15,6 +16,8 @@ use super::profile::Profile;
 pub(super) enum Judge {
     Broadcast(Box<Checks>),
     Raft(Box<RaftChecks>),
+    /// Raft runs beside it, for the members and the modes.
+    Causal(Box<(RaftChecks, CausalChecks)>),
 }
 
 impl Judge {
@@ -24,7 +27,11 @@ impl Judge {
                 Self::Broadcast(Box::new(Checks::new(check::Network::Lossless)))
             }
             Lab::Broadcast => Self::Broadcast(Box::new(Checks::new(check::Network::Lossy))),
-            Lab::Raft => Self::Raft(Box::default()),
+            Lab::Raft => Self::Raft(Box::new(RaftChecks::new(profile.mode))),
+            Lab::Causal => Self::Causal(Box::new((
+                RaftChecks::new(profile.mode),
+                CausalChecks::new(profile.causal_log_bytes),
+            ))),
         }
     }
 
@@ -33,6 +40,10 @@ impl Judge {
         match self {
             Self::Broadcast(_) => Ok(()),
             Self::Raft(checks) => checks.on_start(node, state),
+            Self::Causal(checks) => {
+                checks.0.on_start(node, state)?;
+                checks.1.on_start(node, state)
+            }
         }
     }
 
@@ -48,6 +59,10 @@ impl Judge {
         match self {
             Self::Broadcast(_) => Ok(()),
             Self::Raft(checks) => checks.on_step(node, inputs, early, records, state),
+            Self::Causal(checks) => {
+                checks.1.on_step(node, inputs, records);
+                checks.0.on_step(node, inputs, early, records, state)
+            }
         }
     }
 
@@ -62,6 +77,10 @@ impl Judge {
         match self {
             Self::Broadcast(checks) => checks.on_batch(node, inputs, outbox, state),
             Self::Raft(checks) => checks.on_commit(node, outbox, state),
+            Self::Causal(checks) => {
+                checks.0.on_commit(node, outbox, state)?;
+                checks.1.on_commit(node, outbox, state)
+            }
         }
     }
 
@@ -70,6 +89,27 @@ impl Judge {
         match self {
             Self::Broadcast(checks) => checks.on_crash(node),
             Self::Raft(checks) => checks.on_crash(node),
+            Self::Causal(checks) => {
+                checks.0.on_crash(node);
+                checks.1.on_crash(node);
+            }
+        }
+    }
+
+    /// The checkers of Raft, where it runs.
+    pub(super) fn of_raft(&self) -> Option<&RaftChecks> {
+        match self {
+            Self::Broadcast(_) => None,
+            Self::Raft(checks) => Some(checks),
+            Self::Causal(checks) => Some(&checks.0),
+        }
+    }
+
+    /// Those of causal mode.
+    pub(super) fn of_causal(&self) -> Option<&CausalChecks> {
+        match self {
+            Self::Broadcast(_) | Self::Raft(_) => None,
+            Self::Causal(checks) => Some(&checks.1),
         }
     }
 }

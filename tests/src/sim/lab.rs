@@ -8,19 +8,22 @@ use std::str::FromStr;
 pub enum Lab {
     /// Lab 1: stores that are told of writes, and may differ.
     Broadcast,
+    /// Lab 2: stores that are told of every write once, behind its past.
+    Causal,
     /// Lab 3: one log, and as many copies of its state.
     Raft,
 }
 
 impl Lab {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Broadcast, Self::Raft];
+    pub const ALL: [Self; 3] = [Self::Broadcast, Self::Causal, Self::Raft];
 }
 
 impl fmt::Display for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Broadcast => "broadcast",
+            Self::Causal => "causal",
             Self::Raft => "raft",
         })
     }

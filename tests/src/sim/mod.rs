@@ -36,6 +36,8 @@
 
 mod agenda;
 mod callers;
+mod causal_healing;
+mod causal_statistics;
 mod clients;
 mod commit;
 mod connect;
@@ -52,6 +54,7 @@ mod raft_healing;
 mod raft_mischief;
 pub mod recorder;
 pub mod report;
+mod sessions;
 pub mod statistics;
 mod tasks;
 mod world;
@@ -85,8 +88,11 @@ pub fn run(lab: Lab, seed: u64, recording: Recording) -> Outcome {
     let profile = world.profile.clone();
     let end_of_chaos = world.now + profile.chaos;
     let verdict = match world.run(end_of_chaos, |_| false) {
-        Ok(_) if lab == Lab::Raft => world.heal_and_judge_raft(),
-        Ok(_) => world.heal_and_judge(),
+        Ok(_) => match lab {
+            Lab::Broadcast => world.heal_and_judge(),
+            Lab::Causal => world.heal_and_judge_causal(),
+            Lab::Raft => world.heal_and_judge_raft(),
+        },
         Err(violation) => Err(violation),
     };
     let (hash, lines) = world.recorder.finish();

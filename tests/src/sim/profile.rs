@@ -12,6 +12,7 @@ use crate::host::{Pace, Setup};
 
 use super::dice::Dice;
 
+mod causal;
 mod raft;
 
 /// What one seed brings. A kind of fault that has a period happens once in about that time.

@@ -66,7 +66,7 @@ impl World {
     }
 
     /// Every value is put once, so it tells which put it is from.
-    fn draw_value(&mut self) -> Value {
+    pub(super) fn draw_value(&mut self) -> Value {
         self.callers.values += 1;
         let mut bytes = format!("v{}", self.callers.values).into_bytes();
         let length = self.dice.below(self.profile.value_bytes_max);
@@ -74,7 +74,7 @@ impl World {
         Value::try_from(Bytes::from(bytes)).expect("below the bound")
     }
 
-    fn draw_key_below(&mut self, folder: &str) -> Key {
+    pub(super) fn draw_key_below(&mut self, folder: &str) -> Key {
         let number = self.dice.below(self.profile.keys);
         Key::try_from(format!("{folder}/{number}").as_str()).expect("a short text")
     }

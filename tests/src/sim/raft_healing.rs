@@ -11,8 +11,8 @@ use common::protocol::{Answer, Input};
 use common::raft::Raft;
 
 use crate::check::Violation;
+use crate::check::raft::RaftChecks;
 
-use super::judge::Judge;
 use super::world::World;
 
 /// For how many election timeouts a cluster without faults may take to be whole: to elect, to
@@ -40,7 +40,12 @@ impl World {
             return Err(violation("terms settle", what));
         }
         self.judge_members()?;
-        let Judge::Raft(checks) = &self.judge else { panic!("it is raft's") };
+        self.judge_logs()
+    }
+
+    /// All nodes hold what was committed, and clients were told so.
+    pub(super) fn judge_logs(&self) -> Result<(), Violation> {
+        let checks = self.judge.of_raft().expect("there is a log");
         let rafts = self.machines.iter().filter_map(|m| m.host.node()?.raft());
         checks.judge(rafts, &self.callers.said)
     }
@@ -84,7 +89,7 @@ impl World {
     }
 
     /// Liveness: a leader is elected, and all that is up belongs to one cluster.
-    fn become_one(&mut self) -> Result<(), Violation> {
+    pub(super) fn become_one(&mut self) -> Result<(), Violation> {
         let until = self.now + self.profile.pace.election_timeout * PATIENCE;
         while self.trouble().is_some() {
             let step = self.now + self.profile.pace.heartbeat_interval;
@@ -98,17 +103,14 @@ impl World {
     }
 
     /// Whoever asked is answered: by an outcome, or at a deadline.
-    fn answer_all(&mut self) -> Result<(), Violation> {
+    pub(super) fn answer_all(&mut self) -> Result<(), Violation> {
         let until = self.now + std::time::Duration::from_secs(6);
-        let is_over = |world: &Self| match &world.judge {
-            Judge::Raft(checks) => checks.waiting().is_none(),
-            Judge::Broadcast(_) => true,
-        };
+        let waiting = |world: &Self| world.judge.of_raft().and_then(RaftChecks::waiting);
+        let is_over = |world: &Self| waiting(world).is_none();
         if self.run(until, is_over)? {
             return Ok(());
         }
-        let Judge::Raft(checks) = &self.judge else { panic!("it is raft's") };
-        Err(violation("all are answered", format!("{:?}", checks.waiting())))
+        Err(violation("all are answered", format!("{:?}", waiting(self))))
     }
 
     /// A write through each node works at once, and a read of each sees it.
@@ -129,7 +131,7 @@ impl World {
         Ok(())
     }
 
-    fn ask(&mut self, index: usize, request: Request) -> Result<Answer, Violation> {
+    pub(super) fn ask(&mut self, index: usize, request: Request) -> Result<Answer, Violation> {
         let id = self.callers.connect();
         self.inquiries.insert(id, index);
         self.give(index, Input::Request { id, call: Call::new(request.clone()) });
@@ -144,7 +146,7 @@ impl World {
 
     /// Where each member is reached is known to all. More may be: a node that never got as far as
     /// being a member, and lost its disk.
-    fn judge_members(&self) -> Result<(), Violation> {
+    pub(super) fn judge_members(&self) -> Result<(), Violation> {
         let up = self.machines.iter().filter(|machine| machine.is_up());
         for machine in up {
             let node = machine.host.node().expect("it is up");

@@ -90,6 +90,10 @@ impl World {
         if self.lab == Lab::Broadcast {
             return true;
         }
+        let serves = |machine: &super::machine::Machine| {
+            let causal = machine.host.node().and_then(common::node::Node::causal);
+            causal.is_some_and(common::causal::Causal::is_ready)
+        };
         let others = || self.machines.iter().enumerate().filter(|(index, _)| *index != victim);
         let are_up = others().all(|(_, machine)| machine.is_up() && !machine.is_retired);
         let there: Vec<NodeId> = others().map(|(_, machine)| machine.host.id()).collect();
@@ -101,6 +105,7 @@ impl World {
                 kept > members.len() / 2 && members.is_majority(|voter| there.contains(&voter))
             })
         };
-        are_up && self.machines.iter().all(lives_on)
+        let is_kept = self.lab != Lab::Causal || others().any(|(_, machine)| serves(machine));
+        are_up && is_kept && self.machines.iter().all(lives_on)
     }
 }

@@ -40,6 +40,24 @@ pub struct Statistics {
     pub full_disks: u64,
     /// Daemons that were told to end.
     pub retirements: u64,
+    /// Writes of clients, in causal mode.
+    pub writes: u64,
+    /// Writes that came before their past.
+    pub held: u64,
+    /// Writes that another than their writer sent.
+    pub relayed: u64,
+    /// Members that were told that the log has no longer what they lack.
+    pub overflows: u64,
+    /// States that were taken over.
+    pub transfers: u64,
+    /// States that were not, after all.
+    pub abandoned: u64,
+    /// Peers that were suspected.
+    pub suspicions: u64,
+    /// Requests that came before what their clients had seen.
+    pub parked: u64,
+    /// Answers with values side by side.
+    pub siblings: u64,
 }
 
 impl AddAssign for Statistics {
@@ -61,6 +79,15 @@ impl AddAssign for Statistics {
         self.retired += other.retired;
         self.full_disks += other.full_disks;
         self.retirements += other.retirements;
+        self.writes += other.writes;
+        self.held += other.held;
+        self.relayed += other.relayed;
+        self.overflows += other.overflows;
+        self.transfers += other.transfers;
+        self.abandoned += other.abandoned;
+        self.suspicions += other.suspicions;
+        self.parked += other.parked;
+        self.siblings += other.siblings;
     }
 }
 
@@ -77,6 +104,14 @@ impl fmt::Display for Statistics {
             return Ok(());
         }
         write!(f, ", {} snapshots sent, {} removed, ", self.snapshots_sent, self.retired)?;
-        write!(f, "{} full disks, {} ended in order", self.full_disks, self.retirements)
+        write!(f, "{} full disks, {} ended in order", self.full_disks, self.retirements)?;
+        if self.writes == 0 {
+            return Ok(());
+        }
+        write!(f, ", {} causal writes, {} held, ", self.writes, self.held)?;
+        write!(f, "{} relayed, {} told to be behind, ", self.relayed, self.overflows)?;
+        write!(f, "{} states taken over, {} not, ", self.transfers, self.abandoned)?;
+        write!(f, "{} suspicions, {} late reads, ", self.suspicions, self.parked)?;
+        write!(f, "{} conflicts shown", self.siblings)
     }
 }

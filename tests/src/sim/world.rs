@@ -24,6 +24,7 @@ use super::mischief::Mischief;
 use super::network::{Arrival, Network};
 use super::profile::Profile;
 use super::recorder::{Recorder, Recording};
+use super::sessions::Sessions;
 use super::statistics::Statistics;
 use super::tasks::Work;
 
@@ -40,6 +41,8 @@ pub(super) struct World {
     pub(super) clients: Clients,
     /// Those of raft.
     pub(super) callers: Callers,
+    /// Those of causal mode.
+    pub(super) sessions: Sessions,
     /// Faults happen and clients ask.
     pub(super) is_chaos: bool,
     /// What was asked after the chaos, and has not been answered.
@@ -80,6 +83,8 @@ pub(super) enum Happening {
     Operation,
     /// A client of raft asks something, or has waited long enough.
     Turn(usize),
+    /// Somebody sets the rules of prefixes that have none.
+    Rules,
     Mischief(Mischief),
 }
 
@@ -88,6 +93,7 @@ impl World {
         let mut dice = Dice::new(seed);
         let profile = match lab {
             Lab::Broadcast => Profile::draw(&mut dice),
+            Lab::Causal => Profile::draw_causal(&mut dice),
             Lab::Raft => Profile::draw_raft(&mut dice),
         };
         let mut world = Self {
@@ -99,6 +105,7 @@ impl World {
             network: Network::default(),
             clients: Clients::default(),
             callers: Callers::default(),
+            sessions: Sessions::default(),
             is_chaos: true,
             inquiries: BTreeMap::new(),
             findings: Vec::new(),
@@ -130,6 +137,10 @@ impl World {
         }
         match self.lab {
             Lab::Broadcast => self.agenda.put(self.now, Happening::Operation),
+            Lab::Causal => {
+                self.plan_turns();
+                self.agenda.put(self.now, Happening::Rules);
+            }
             Lab::Raft => self.plan_turns(),
         }
         self.plan_mischief();
@@ -169,7 +180,9 @@ impl World {
             Happening::Arrived(arrival) => self.on_arrived(arrival),
             Happening::Work { index, life, work } => self.go_on(index, life, work),
             Happening::Operation => self.operate(),
+            Happening::Turn(caller) if self.lab == Lab::Causal => self.take_causal_turn(caller),
             Happening::Turn(caller) => self.take_turn(caller),
+            Happening::Rules => self.set_rules(),
             Happening::Mischief(mischief) => self.make_mischief(mischief),
         }
         Ok(())

@@ -26,6 +26,8 @@ use common::raft::log::{Entry, Index, Payload, Term};
 /// All that was ever committed, and what came of it.
 #[derive(Debug)]
 pub(super) struct Ledger {
+    /// In which the cluster was founded.
+    mode: Mode,
     entries: Vec<Committed>,
     state: State,
     /// How far each running node was followed.
@@ -48,11 +50,13 @@ struct Committed {
     state_hash: u64,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
+impl Ledger {
+    /// Of a cluster that was founded in that mode.
+    pub(super) fn new(mode: Mode) -> Self {
         Self {
+            mode,
             entries: Vec::new(),
-            state: State::new(Mode::Raft),
+            state: State::new(mode),
             followed: BTreeMap::new(),
             keys: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -180,7 +184,7 @@ impl Ledger {
             if let Event::Apply { index, hash } = event { Some((*index, *hash)) } else { None }
         });
         for (index, hash) in applied.chain([(raft.applied_index(), raft.state_hash())]) {
-            let expected = self.at(index).map_or(State::new(Mode::Raft).hash(), |e| e.state_hash);
+            let expected = self.at(index).map_or(State::new(self.mode).hash(), |e| e.state_hash);
             if hash != expected {
                 return Err(format!("at {index} it is {hash:016x}, should be {expected:016x}"));
             }

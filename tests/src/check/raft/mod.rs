@@ -15,6 +15,7 @@ mod persistence;
 mod soundness;
 
 use common::identity::NodeId;
+use common::modes::Mode;
 use common::node::{Message, Node, Record};
 use common::protocol::{Input, Outbox};
 use common::raft::Raft;
@@ -29,7 +30,7 @@ use matching::Matching;
 use persistence::Persistence;
 
 /// All checkers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RaftChecks {
     ledger: Ledger,
     elections: Elections,
@@ -39,6 +40,17 @@ pub struct RaftChecks {
 }
 
 impl RaftChecks {
+    /// Checkers that have seen nothing of a cluster that was founded in that mode.
+    pub fn new(mode: Mode) -> Self {
+        Self {
+            ledger: Ledger::new(mode),
+            elections: Elections::default(),
+            matching: Matching::default(),
+            persistence: Persistence::default(),
+            answers: Answers::default(),
+        }
+    }
+
     /// A process has started from what its disk had.
     ///
     /// # Errors
