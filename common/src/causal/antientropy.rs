@@ -19,6 +19,7 @@
 //! at the very end. Spec: CompareLive, JoinByLiveClock and MeanwhileAtOnce are the bugs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::causal::clock::VectorClock;
 use crate::causal::message::{Message, SyncChunk};
@@ -40,11 +41,11 @@ use crate::time::Time;
 /// Writes that a puller remembers for the time when the donor's state is here.
 const MEANWHILE_MAX: usize = 65_536;
 
-/// A question is asked again after so many heartbeats.
-const ASK_HEARTBEATS: u32 = 3;
+/// A question is asked again after so many heartbeats at first.
+const ASK_HEARTBEATS: u32 = 5;
 
 /// A donor of which nothing comes for so many election timeouts is given up.
-const PATIENCE: u32 = 10;
+const PATIENCE: u32 = 60;
 
 /// Differing keys that are named by a dry run; the others are counted.
 const DIFFERING_MAX: usize = 1_000;
@@ -59,6 +60,10 @@ pub(super) struct Pull {
     /// What the donor was asked last, and when.
     question: Message,
     asked: Time,
+    /// When to ask the same again.
+    again: Time,
+    /// How long the answers have taken, at most.
+    pace: Duration,
     /// What is staged; none before the donor has answered.
     staged: Option<Box<Staged>>,
     /// Who has asked for it by hand, and whether nothing is to be changed.
@@ -128,15 +133,19 @@ impl Causal {
         let session = self.sessions_begun;
         let question = Message::SyncAsk { session };
         let (heard, asked, staged) = (now, now, None);
+        let pace = self.config.heartbeat_interval * ASK_HEARTBEATS;
+        let again = now + pace;
         effects.observe(CausalEvent::BeginStateSync { donor });
         effects.send(donor, question.clone());
-        self.pull = Some(Pull { donor, session, heard, question, asked, staged, by_hand });
+        self.pull =
+            Some(Pull { donor, session, heard, question, asked, again, pace, staged, by_hand });
     }
 
     /// The transfer has got on: the donor is asked the next.
     fn ask_donor(&mut self, now: Time, question: Message, effects: &mut Effects) {
         let Some(pull) = &mut self.pull else { return };
-        (pull.heard, pull.asked) = (now, now);
+        pull.pace = pull.pace.max(now.since(pull.asked) * 2);
+        (pull.heard, pull.asked, pull.again) = (now, now, now + pull.pace);
         effects.send(pull.donor, question.clone());
         pull.question = question;
     }
@@ -321,8 +330,9 @@ impl Causal {
             self.give_up(effects, "the disk is full");
         } else if now.since(pull.heard) > self.config.election_timeout * PATIENCE {
             self.give_up(effects, "the donor is silent");
-        } else if now.since(pull.asked) > self.config.heartbeat_interval * ASK_HEARTBEATS {
-            pull.asked = now;
+        } else if now >= pull.again {
+            // Twice as long each time: it may be but slow.
+            pull.again = now + now.since(pull.asked);
             effects.send(pull.donor, pull.question.clone());
         }
     }

@@ -18,6 +18,9 @@ const CHUNK_BYTES: usize = 384 * 1024;
 /// Keys that are looked at for a chunk: more would hold up others.
 const CHUNK_KEYS: usize = 10_000;
 
+/// A state that was not asked about for so many election timeouts is dropped.
+const PATIENCE: u32 = 60;
+
 /// States that are pinned at once: each costs what has changed since.
 const GIFTS_MAX: usize = 8;
 
@@ -120,7 +123,7 @@ impl Causal {
 
     /// Who has not asked for long has gone.
     pub(super) fn drop_old_gifts(&mut self, now: Time) {
-        let patience = self.config.election_timeout * 5;
+        let patience = self.config.election_timeout * PATIENCE;
         self.gifts.retain(|_, gift| now.since(gift.asked) <= patience);
     }
 }

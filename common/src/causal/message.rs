@@ -100,8 +100,10 @@ pub struct Beat {
     pub wall_ms: u64,
     /// Whether it serves.
     pub ready: bool,
-    /// Whom it hears.
-    pub hears: Vec<NodeId>,
+    /// Counts the sender's beats.
+    pub number: u64,
+    /// Whom it hears, and which beat of each was the last that came.
+    pub hears: Vec<(NodeId, u64)>,
     /// Equal for equal states.
     pub hash: u64,
 }

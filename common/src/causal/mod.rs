@@ -165,6 +165,8 @@ pub struct Causal {
     snapshots: Snapshots,
     timers: Timers<Timer>,
     disk_full: bool,
+    /// How many beats were sent.
+    beats: u64,
     /// When something was sent last.
     pumped: Time,
     /// Whether there may be something to send.
@@ -183,8 +185,6 @@ pub struct Causal {
 enum Timer {
     /// Peers want to hear from us, and we look whether we hear from them.
     Beat,
-    /// Something was not acknowledged in time.
-    Retry,
     /// A client may have waited too long.
     Deadline,
     /// A deletion goes on.
@@ -262,7 +262,6 @@ impl Causal {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 Timer::Beat => self.on_beat_due(now, effects),
-                Timer::Retry => self.on_retry_due(now),
                 Timer::Deadline => self.on_deadline(now, effects),
                 // They go on in flush.
                 Timer::Deletion | Timer::Pump => {}
@@ -283,8 +282,10 @@ impl Causal {
             }
         }
         let to: Vec<NodeId> = self.peers.keys().copied().collect();
+        self.beats += 1;
         effects.send_each(&to.into(), self.beat(now));
         for peer in self.peers.values_mut() {
+            peer.mark(self.beats);
             // The beat is an acknowledgement.
             (peer.unacknowledged, peer.unacknowledged_bytes) = (0, 0);
         }
@@ -328,7 +329,7 @@ impl Causal {
             Message::Writes { writes, is_urgent } => {
                 self.on_writes(now, from, writes, is_urgent, effects);
             }
-            Message::Ack(ack) => self.on_ack(now, from, ack),
+            Message::Ack(ack) => self.on_ack(from, ack),
             Message::Beat(beat) => {
                 let detector = self.detectors.get_mut(&from);
                 if detector.and_then(|detector| detector.hear(now)) == Some(Transition::Trust) {
@@ -336,7 +337,7 @@ impl Causal {
                 }
                 self.on_beat(now, from, beat, effects);
             }
-            Message::Want(ack) => self.on_want(now, from, ack),
+            Message::Want(ack) => self.on_want(from, ack),
             Message::Behind => self.begin_sync(now, from, effects),
             Message::SyncAsk { session } => self.on_sync_ask(now, from, session, effects),
             Message::SyncTree { session, clock, lamport, tops } => {

@@ -3,7 +3,9 @@
 //!
 //! A link carries the writes of one writer in the order of their counters, which number them: a
 //! writer is one incarnation of a node. The receiver's clock acknowledges all up to a number, and
-//! `beyond` single ones behind it. What is not acknowledged in time is sent again.
+//! `beyond` single ones behind it. Beats are numbered and acknowledged, too: a member that has had
+//! a beat, and not what was sent before it on the same connection, has lost that, and it is sent
+//! again, with exponential back-off.
 //!
 //! A writer sends its own writes. Those of another are sent by whoever sees, by the heartbeats,
 //! that a member lacks them: at once where the writer is not heard by that member, or here, else
@@ -62,12 +64,14 @@ impl Causal {
     }
 
     pub(super) fn beat(&self, now: Time) -> Message {
+        let last = |id: NodeId| (id, self.peers.get(&id).map_or(0, |peer| peer.beat));
         Message::Beat(Beat {
             ack: self.ack(),
             lamport: self.lamport,
             wall_ms: self.hybrid.wall_ms(now),
             ready: self.ready,
-            hears: self.heard().collect(),
+            number: self.beats,
+            hears: self.heard().map(last).collect(),
             hash: self.store.hash(),
         })
     }
@@ -78,17 +82,22 @@ impl Causal {
     }
 
     pub(super) fn on_beat(&mut self, now: Time, from: NodeId, beat: Beat, effects: &mut Effects) {
-        let Beat { ack, lamport, wall_ms, ready, hears, hash } = beat;
+        let Beat { ack, lamport, wall_ms, ready, number, hears, hash } = beat;
         self.see_lamport(lamport);
         let is_same = ack.clock == self.clock && hash != self.store.hash();
         let peer = self.peers.get_mut(&from).expect("it is connected");
         peer.greeted = true;
         peer.wall = Some((now, wall_ms));
         peer.ready = ready;
-        peer.hears = hears.into_iter().collect();
+        peer.beat = number;
+        peer.hears = hears.iter().map(|(id, _)| *id).collect();
         peer.differs = if is_same { peer.differs + 1 } else { 0 };
         let differs = peer.differs % DIFFERS_PERIOD == DIFFERS_BEATS;
-        self.on_ack(now, from, ack);
+        self.on_ack(from, ack);
+        let own = hears.iter().find(|(id, _)| *id == self.config.node);
+        if let Some((_, number)) = own {
+            self.send_lost(now, from, *number);
+        }
         self.choose_relays(from);
         if differs {
             effects.observe(CausalEvent::StatesDiffer { peer: from });
@@ -98,8 +107,8 @@ impl Causal {
         }
     }
 
-    /// A member tells what it has. As long as it gets on, nothing is sent again.
-    pub(super) fn on_ack(&mut self, now: Time, from: NodeId, ack: Ack) {
+    /// A member tells what it has.
+    pub(super) fn on_ack(&mut self, from: NodeId, ack: Ack) {
         let Ack { clock, beyond } = ack;
         if !self.believes(&clock) {
             return;
@@ -112,15 +121,24 @@ impl Causal {
         known.merge(&clock);
         let after = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
         peer.beyond = beyond.into_iter().collect();
-        let is_owed = peer.is_owed(known);
-        if after > before || !is_owed {
+        if after > before {
             peer.retry.reset();
-            peer.is_probed = false;
-        }
-        if is_owed {
-            peer.retry.arm(now, self.config.heartbeat_interval, &mut self.dice);
         }
         self.is_pump_due = true;
+    }
+
+    /// A member has had a beat of this node, and lacks what went before it on the same connection:
+    /// that was lost, and is sent again. What is but slow is not (a slow link would be filled with
+    /// it).
+    fn send_lost(&mut self, now: Time, member: NodeId, number: u64) {
+        let known = self.known.entry(member).or_default();
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        let lost = peer.lost(number, known);
+        let heartbeat = self.config.heartbeat_interval;
+        if !lost.is_empty() && peer.retry.attempt(now, heartbeat, &mut self.dice) {
+            peer.sent.retain(|writer, _| !lost.contains(writer));
+            self.is_pump_due = true;
+        }
     }
 
     /// Whether another can have seen that much of this node: no disk has lost so many writes.
@@ -130,8 +148,8 @@ impl Causal {
     }
 
     /// A client of a member waits: it gets all that it lacks, whoever wrote it.
-    pub(super) fn on_want(&mut self, now: Time, from: NodeId, ack: Ack) {
-        self.on_ack(now, from, ack);
+    pub(super) fn on_want(&mut self, from: NodeId, ack: Ack) {
+        self.on_ack(from, ack);
         let lacking: Vec<NodeId> = self.lacking(from).collect();
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.relays.extend(lacking);
@@ -169,23 +187,6 @@ impl Causal {
         }
     }
 
-    /// What was not acknowledged in time is sent again.
-    pub(super) fn on_retry_due(&mut self, now: Time) {
-        for (id, peer) in &mut self.peers {
-            if peer.retry.at.is_some_and(|at| at <= now) {
-                let known = self.known.entry(*id).or_default();
-                if peer.is_owed(known) {
-                    peer.retry.fire();
-                    peer.sent.clear();
-                    peer.is_probed = true;
-                } else {
-                    peer.retry.reset();
-                }
-                self.is_pump_due = true;
-            }
-        }
-    }
-
     /// Sends what members lack, as far as their windows allow. A message that several get is
     /// encoded once.
     pub(super) fn pump(&mut self, now: Time, effects: &mut Effects) {
@@ -213,11 +214,6 @@ impl Causal {
                 self.timers.set_by(Timer::Pump, self.pumped + pause);
             }
         }
-        let due = self.peers.values().filter_map(|peer| peer.retry.at).min();
-        match due {
-            Some(at) => self.timers.set(Timer::Retry, at),
-            None => self.timers.cancel(Timer::Retry),
-        }
     }
 
     /// Whether all of these have acknowledged all of `writer` that they were sent.
@@ -238,13 +234,12 @@ impl Causal {
         let acked = |id: &NodeId| self.known.get(id).map_or(0, |known| known.get(writer));
         let oldest = members.iter().map(acked).min().unwrap_or(0);
         let flight = self.log.bytes_between(writer, oldest, sent);
-        let is_probed = members.iter().any(|id| self.peers[id].is_probed);
-        let room = if is_probed { 1 } else { FLIGHT_BYTES_MAX.saturating_sub(flight) };
+        let room = FLIGHT_BYTES_MAX.saturating_sub(flight);
         let Some(writes) = self.log.behind(writer, sent) else {
             members.iter().for_each(|id| self.tell_behind(now, *id, effects));
             return;
         };
-        if room == 0 || (is_probed && flight > 0) {
+        if room == 0 {
             return;
         }
         let messages = in_messages(writes, room, |dot| {
@@ -263,7 +258,6 @@ impl Causal {
         for id in members {
             let peer = self.peers.get_mut(id).expect("it is connected");
             peer.sent.insert(writer, last.counter);
-            peer.retry.arm(now, self.config.heartbeat_interval, &mut self.dice);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a node knows of a member, and how far it has sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
@@ -14,12 +14,11 @@ use crate::time::Time;
 /// fill the connection, and what others have to say would wait behind it.
 pub(super) const FLIGHT_BYTES_MAX: u64 = 1024 * 1024;
 
-/// The first retry comes after so many heartbeats: an acknowledgement that nobody waits for may
-/// come with the receiver's next one.
-const RETRY_HEARTBEATS: u32 = 3;
+/// The longest time between two retries without success, in heartbeats.
+const BACKOFF_MAX: u32 = 64;
 
-/// The longest time between two retries, as a multiple of the first.
-const BACKOFF_MAX: u32 = 8;
+/// Beats of which it is remembered what was sent before: more are not on their way, or are lost.
+const MARKS_MAX: usize = 256;
 
 /// A member that is connected.
 #[derive(Debug, Default)]
@@ -28,7 +27,7 @@ pub(super) struct Peer {
     pub(super) greeted: bool,
     /// What it holds back.
     pub(super) beyond: BTreeSet<Dot>,
-    /// The last write that was sent of each writer, since the last retry.
+    /// The last write that was sent of each writer, as far as it was not lost.
     pub(super) sent: BTreeMap<NodeId, u64>,
     /// Whose writes it gets from here, beside this node's own.
     pub(super) relays: BTreeSet<NodeId>,
@@ -36,8 +35,10 @@ pub(super) struct Peer {
     /// has got no further.
     pub(super) lags: BTreeMap<NodeId, (u64, u32)>,
     pub(super) retry: Retry,
-    /// Something was not acknowledged in time: a message at a time is sent, until it gets on.
-    pub(super) is_probed: bool,
+    /// What was sent before each beat of this node that it has not told to have.
+    marks: VecDeque<(u64, BTreeMap<NodeId, u64>)>,
+    /// The last beat that came from it.
+    pub(super) beat: u64,
     /// Whom it hears.
     pub(super) hears: BTreeSet<NodeId>,
     /// Its wall clock, as of its last beat, and when that came.
@@ -56,28 +57,29 @@ pub(super) struct Peer {
     pub(super) differs: u32,
 }
 
-/// When what was not acknowledged is sent again: exponential back-off with jitter.
+/// When what was lost is sent again: exponential back-off with jitter.
 #[derive(Debug, Default)]
 pub(super) struct Retry {
-    pub(super) at: Option<Time>,
+    not_before: Option<Time>,
     attempts: u32,
 }
 
 impl Retry {
-    /// Something was sent.
-    pub(super) fn arm(&mut self, now: Time, heartbeat: Duration, dice: &mut ChaCha8Rng) {
-        if self.at.is_none() {
-            let first = heartbeat * RETRY_HEARTBEATS;
-            let pause = first * (1 << self.attempts.min(8)).min(BACKOFF_MAX);
-            let jitter = pause.mul_f64(f64::from(dice.next_u32()) / f64::from(u32::MAX) / 4.0);
-            self.at = Some(now + pause + jitter);
+    /// Whether it is time, and if so, that it was done.
+    pub(super) fn attempt(
+        &mut self,
+        now: Time,
+        heartbeat: Duration,
+        dice: &mut ChaCha8Rng,
+    ) -> bool {
+        if self.not_before.is_some_and(|at| now < at) {
+            return false;
         }
-    }
-
-    /// It is time.
-    pub(super) fn fire(&mut self) {
-        self.at = None;
+        let pause = heartbeat * (1 << self.attempts.min(16)).min(BACKOFF_MAX);
+        let jitter = pause.mul_f64(f64::from(dice.next_u32()) / f64::from(u32::MAX) / 4.0);
+        self.not_before = Some(now + pause + jitter);
         self.attempts = self.attempts.saturating_add(1);
+        true
     }
 
     /// The member has got on.
@@ -87,14 +89,31 @@ impl Retry {
 }
 
 impl Peer {
+    /// A beat with that number is sent, behind all that was sent so far.
+    pub(super) fn mark(&mut self, number: u64) {
+        self.marks.push_back((number, self.sent.clone()));
+        if self.marks.len() > MARKS_MAX {
+            self.marks.pop_front();
+        }
+    }
+
+    /// The member has had this node's beat with that number, and so all that was sent before, as
+    /// far as it has not been lost: whose writes were.
+    pub(super) fn lost(&mut self, number: u64, acked: &VectorClock) -> Vec<NodeId> {
+        let mut sent = BTreeMap::new();
+        while self.marks.front().is_some_and(|(mark, _)| *mark <= number) {
+            sent = self.marks.pop_front().map(|(_, sent)| sent).unwrap_or_default();
+        }
+        let is_lost = |(node, sent): &(NodeId, u64)| {
+            let mut owed = acked.get(*node) + 1..=*sent;
+            owed.any(|counter| !self.beyond.contains(&Dot { node: *node, counter }))
+        };
+        sent.into_iter().filter(is_lost).map(|(node, _)| node).collect()
+    }
+
     /// The last write of `node` that is on its way, or has arrived.
     pub(super) fn sent(&self, node: NodeId, acked: &VectorClock) -> u64 {
         let sent = self.sent.get(&node).copied().unwrap_or(0);
         sent.max(acked.get(node))
-    }
-
-    /// Whether anything is on its way.
-    pub(super) fn is_owed(&self, acked: &VectorClock) -> bool {
-        self.sent.iter().any(|(node, sent)| *sent > acked.get(*node))
     }
 }

@@ -118,6 +118,7 @@ impl Causal {
             snapshots: Snapshots::default(),
             timers: Timers::default(),
             disk_full: false,
+            beats: 0,
             pumped: Time::default(),
             is_pump_due: false,
             are_acks_due: false,

@@ -43,7 +43,7 @@ impl Names {
             Message::Ack(ack) => format!("Ack {}", self.ack(ack)),
             Message::Beat(Beat { ack, ready, hears, .. }) => {
                 let ready = if *ready { "ready" } else { "not ready" };
-                let hears: Vec<_> = hears.iter().map(|id| self.of(*id)).collect();
+                let hears: Vec<_> = hears.iter().map(|(id, _)| self.of(*id)).collect();
                 format!("Beat {}, {ready}, hears {}", self.ack(ack), hears.join(" "))
             }
             Message::Want(ack) => format!("Want {}", self.ack(ack)),
