@@ -162,9 +162,12 @@ impl Causal {
         let changed = self.store.apply(&write);
         if self.is_watched {
             let resolver = self.resolver_of(&write.key);
+            // A put is an event though it puts what is there already.
+            let is_shown =
+                changed.after.as_ref().is_some_and(|after| resolver.shows(after, write.dot));
             let value = |versions: Option<_>| self.value_of(resolver, versions);
             let (before, after) = (value(changed.before), value(changed.after));
-            if before != after {
+            if is_shown || before != after {
                 let (key, revision) = (write.key.clone(), write.lamport);
                 effects.change(Change { key, revision, before, after });
             }

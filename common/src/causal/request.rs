@@ -251,7 +251,9 @@ impl Causal {
         let held = self.store.get(&key);
         let own = held.iter().filter(|version| is_own(version));
         let mut share = own.filter_map(|version| resolver::integer(&version.value));
-        let share = share.try_fold(delta, i64::checked_add).ok_or_else(|| {
+        let share = share.try_fold(delta, i64::checked_add);
+        let total = self.count_of(&key).checked_add(delta);
+        let share = share.filter(|_| total.is_some()).ok_or_else(|| {
             Failure::bad_request(format!("{key} would leave the range of 64-bit integers"))
         })?;
         let value = Value::try_from(share.to_string().into_bytes()).expect("a short text");

@@ -7,6 +7,7 @@
 
 use bytes::Bytes;
 
+use crate::causal::clock::Dot;
 use crate::causal::version::Version;
 use crate::modes::Resolver;
 
@@ -71,6 +72,11 @@ impl Resolver {
             Self::Set => Err("a set takes no put: add and remove its elements"),
             Self::Siblings | Self::Lww | Self::Max | Self::Min | Self::Counter => Ok(()),
         }
+    }
+
+    /// Whether the value is that of this version, and of no other.
+    pub fn shows(self, versions: &[Version], dot: Dot) -> bool {
+        self.shows_values() && !versions.is_empty() && self.winner(versions).dot == dot
     }
 
     /// The version that has the value, or would have it. What is no number loses against each that

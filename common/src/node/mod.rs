@@ -108,6 +108,8 @@ pub struct Node {
     raft: Option<Raft>,
     /// Where there is Raft, which tells who the members are and what the modes.
     causal: Option<Causal>,
+    /// What the wall clock said last, and when: a node that has just joined begins with it.
+    wall: Option<(Time, u64)>,
     watches: Watches,
     waits: Waits,
     mixed: Mixed,
@@ -156,7 +158,10 @@ impl Protocol for Node {
                 self.step_raft(now, Input::DiskFull(is_full), effects);
                 self.step_causal(now, Input::DiskFull(is_full), effects);
             }
-            Input::Wall(unix_ms) => self.step_causal(now, Input::Wall(unix_ms), effects),
+            Input::Wall(unix_ms) => {
+                self.wall = Some((now, unix_ms));
+                self.step_causal(now, Input::Wall(unix_ms), effects);
+            }
             Input::SnapshotWritten(index) => {
                 self.step_raft(now, Input::SnapshotWritten(index), effects);
                 self.step_causal(now, Input::SnapshotWritten(index), effects);
@@ -216,7 +221,8 @@ impl Node {
         let broadcast =
             Broadcast::recover(config.clone(), identity.map(|identity| identity.broadcast));
         let (watches, waits, mixed) = Default::default();
-        Ok(Self { config, founder, broadcast, raft, causal, watches, waits, mixed })
+        let wall = None;
+        Ok(Self { config, founder, broadcast, raft, causal, wall, watches, waits, mixed })
     }
 
     /// What this node says of itself to a peer.
@@ -283,6 +289,9 @@ impl Node {
             let causal = Causal::recover(self.config.clone(), false, None, Vec::new());
             self.causal = Some(causal.expect("nothing was found that could contradict itself"));
             self.step_raft(now, Input::Start, effects);
+            if let Some((at, unix_ms)) = self.wall {
+                self.step_causal(at, Input::Wall(unix_ms), effects);
+            }
             self.step_causal(now, Input::Start, effects);
         }
         if self.is_connected(peer) {

@@ -100,13 +100,23 @@ impl Node {
         if let Err(failure) = self.check_causal() {
             return Check { ok: false, reason: failure.message };
         }
-        match raft.readiness() {
+        match self.raft_readiness(raft) {
             Ok(reason) => {
                 let (up, all) = self.members_up();
                 Check { ok: true, reason: format!("{reason}; {up} of {all} members are up") }
             }
             Err(reason) => Check { ok: false, reason },
         }
+    }
+
+    /// Where no key can belong to raft mode, nothing needs a majority but changes of members and
+    /// modes.
+    pub(super) fn raft_readiness(&self, raft: &Raft) -> Result<String, String> {
+        let needs_no_leader = !raft.state().modes.has(Mode::Raft)
+            && raft.knows_modes()
+            && raft.configuration().get(self.config.node).is_some()
+            && raft.is_in_good_standing();
+        raft.readiness().or_else(|reason| if needs_no_leader { Ok(reason) } else { Err(reason) })
     }
 
     /// Whole: this node serves, and so do all other members, connected to this one.

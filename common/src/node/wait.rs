@@ -127,7 +127,7 @@ impl Node {
     pub fn is_ready(&self) -> bool {
         let has_joined = self.raft.is_some() || !self.config.mode.has_log();
         has_joined
-            && self.raft.as_ref().is_none_or(Raft::is_ready)
+            && self.raft.as_ref().is_none_or(|raft| self.raft_readiness(raft).is_ok())
             && (!self.has_broadcast_keys() || self.broadcast.is_ready())
             && (!self.has_causal_keys() || self.causal.as_ref().is_some_and(Causal::is_ready))
     }
