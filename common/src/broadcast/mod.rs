@@ -279,6 +279,11 @@ impl Broadcast {
         xxhash_rust::xxh3::xxh3_64(&bytes)
     }
 
+    /// A peer lives: it has said something, if not in this mode.
+    pub fn touch(&mut self, now: Time, peer: NodeId) {
+        self.links.touch(now, peer);
+    }
+
     fn on_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
         if self.links.get(from).is_none() {
             return; // It crossed our own disconnect.

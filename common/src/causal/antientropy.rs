@@ -307,10 +307,12 @@ impl Causal {
         }
     }
 
-    /// Whether as much was written meanwhile as is remembered: no more is taken.
-    pub(super) fn is_puller_full(&self) -> bool {
+    /// Whether as much was written meanwhile as is remembered: no more is taken of others, who send
+    /// it again; this node's own clients have as much room once more.
+    pub(super) fn is_puller_full(&self, is_own: bool) -> bool {
         let staged = self.pull.as_ref().and_then(|pull| pull.staged.as_ref());
-        staged.is_some_and(|staged| staged.meanwhile.len() >= MEANWHILE_MAX)
+        let bound = if is_own { 2 * MEANWHILE_MAX } else { MEANWHILE_MAX };
+        staged.is_some_and(|staged| staged.meanwhile.len() >= bound)
     }
 
     pub(super) fn on_sync_refused(&mut self, from: NodeId, session: u64, effects: &mut Effects) {
@@ -338,7 +340,7 @@ impl Causal {
     }
 
     /// What was staged is dropped; the next beats begin anew.
-    fn give_up(&mut self, effects: &mut Effects, why: &'static str) {
+    pub(super) fn give_up(&mut self, effects: &mut Effects, why: &'static str) {
         let Some(pull) = self.pull.take() else { return };
         effects.observe(CausalEvent::AbandonStateSync { donor: pull.donor, reason: why });
         if let Some(by_hand) = pull.by_hand {

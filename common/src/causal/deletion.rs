@@ -8,9 +8,10 @@ use crate::causal::request::delete_reply;
 use crate::causal::store::Store;
 use crate::causal::{Causal, Effects};
 use crate::control::acks::Acks;
+use crate::control::failure::{Applied, ErrorCode, Failure};
 use crate::kv::command::Tag;
 use crate::kv::key::Key;
-use crate::protocol::RequestId;
+use crate::protocol::{Answer, RequestId};
 use crate::time::Time;
 
 /// Keys that go in one commit.
@@ -81,6 +82,16 @@ impl Causal {
             deleted,
             last,
         });
+    }
+
+    /// The node ends: some keys may be deleted.
+    pub(super) fn end_all_deletions(&mut self, effects: &mut Effects) {
+        for deletion in std::mem::take(&mut self.deletions.all) {
+            let applied = if deletion.deleted > 0 { Applied::Unknown } else { Applied::No };
+            let failure = Failure::new(ErrorCode::ShuttingDown, "the node is about to end");
+            let failure = Failure { applied: Some(applied), ..failure };
+            effects.answer(deletion.request, Answer::Reply(self.header(None), Err(failure)));
+        }
     }
 
     /// Deletes the next keys of the oldest one.

@@ -134,7 +134,7 @@ impl Causal {
     }
 
     fn deliver(&mut self, now: Time, write: Arc<Write>, effects: &mut Effects) {
-        if self.is_puller_full() {
+        if self.is_puller_full(false) {
             return;
         }
         self.apply(now, write, effects);

@@ -94,8 +94,6 @@ pub struct Ack {
 pub struct Beat {
     /// What the sender has.
     pub ack: Ack,
-    /// Its Lamport clock.
-    pub lamport: u64,
     /// Its wall clock, in milliseconds since 1970.
     pub wall_ms: u64,
     /// Whether it serves.
@@ -140,11 +138,7 @@ impl Message {
         match self {
             Self::Writes { writes, .. } => writes.iter().all(|write| write.is_plausible()),
             Self::Ack(ack) | Self::Want(ack) => ack.is_plausible(),
-            Self::Beat(beat) => {
-                beat.ack.is_plausible()
-                    && beat.lamport <= LAMPORT_MAX
-                    && beat.hears.len() <= HEARS_MAX
-            }
+            Self::Beat(beat) => beat.ack.is_plausible() && beat.hears.len() <= HEARS_MAX,
             Self::SyncTree { clock, lamport, tops, .. } => {
                 clock.is_plausible() && *lamport <= LAMPORT_MAX && tops.len() == BRANCHES
             }

@@ -78,6 +78,7 @@ mod peer;
 mod read;
 pub mod record;
 mod recovery;
+mod repeated;
 mod report;
 mod request;
 pub mod resolver;
@@ -116,7 +117,7 @@ use crate::identity::{NodeId, NodeName};
 use crate::kv::session::Sessions;
 use crate::modes::ModeTable;
 use crate::observe::CausalEvent;
-use crate::protocol::{Input, Protocol, RequestId};
+use crate::protocol::{Input, Protocol};
 use crate::time::{Time, Timers};
 
 type Effects = crate::protocol::Effects<Causal>;
@@ -205,7 +206,10 @@ impl Protocol for Causal {
             Input::PeerDown(peer) => self.on_peer_down(now, peer, effects),
             Input::Message { from, message } => self.on_message(now, from, message, effects),
             Input::Request { id, call } => self.on_request(now, id, call, effects),
-            Input::Abandoned(request) => self.forget_request(request),
+            Input::Abandoned(request) => {
+                self.acks.forget(request);
+                self.parked.forget(request);
+            }
             Input::Closed { connection } => {
                 self.acks.forget_connection(connection);
                 self.parked.forget_connection(connection);
@@ -222,6 +226,8 @@ impl Protocol for Causal {
             Input::Stop => {
                 self.end_all_acks(effects);
                 self.end_all_parked(effects);
+                self.end_all_deletions(effects);
+                self.give_up(effects, "the node is about to end");
             }
         }
     }
@@ -229,7 +235,7 @@ impl Protocol for Causal {
     fn flush(&mut self, now: Time, effects: &mut Effects) {
         self.unpark(now, effects);
         if self.deletions.len() > 0 {
-            let waits = self.disk_full || self.is_puller_full();
+            let waits = self.disk_full || self.is_puller_full(true);
             let pause = if waits { self.config.heartbeat_interval } else { Duration::ZERO };
             if !waits {
                 self.go_on_deleting(now, effects);
@@ -356,11 +362,6 @@ impl Causal {
             Message::SyncChunk(chunk) => self.on_sync_chunk(now, from, chunk, effects),
             Message::SyncRefused { session } => self.on_sync_refused(from, session, effects),
         }
-    }
-
-    fn forget_request(&mut self, request: RequestId) {
-        self.acks.forget(request);
-        self.parked.forget(request);
     }
 
     /// Who belongs to the cluster. A write that waits for one who is gone may be done.

@@ -67,7 +67,6 @@ impl Causal {
         let last = |id: NodeId| (id, self.peers.get(&id).map_or(0, |peer| peer.beat));
         Message::Beat(Beat {
             ack: self.ack(),
-            lamport: self.lamport,
             wall_ms: self.hybrid.wall_ms(now),
             ready: self.ready,
             number: self.beats,
@@ -82,8 +81,7 @@ impl Causal {
     }
 
     pub(super) fn on_beat(&mut self, now: Time, from: NodeId, beat: Beat, effects: &mut Effects) {
-        let Beat { ack, lamport, wall_ms, ready, number, hears, hash } = beat;
-        self.see_lamport(lamport);
+        let Beat { ack, wall_ms, ready, number, hears, hash } = beat;
         let is_same = ack.clock == self.clock && hash != self.store.hash();
         let peer = self.peers.get_mut(&from).expect("it is connected");
         peer.greeted = true;

@@ -119,6 +119,10 @@ impl Causal {
             format!("{} of {name}", dot.counter - self.clock.get(dot.node))
         });
         let missing = missing.collect::<Vec<_>>().join(", ");
+        if missing.is_empty() {
+            let message = "a write that this connection has sent before is not done yet";
+            return Failure::new(ErrorCode::Timeout, message);
+        }
         let message = format!(
             "{} has not seen what the session has seen; it lacks writes: {missing}",
             self.config.name

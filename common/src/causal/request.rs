@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use crate::causal::clock::Dot;
 use crate::causal::context::Context;
-use crate::causal::deletion::DELETIONS_MAX;
+use crate::causal::repeated::hash_of;
 use crate::causal::version::Version;
 use crate::causal::write::{LAMPORT_MAX, Tagged, Write};
 use crate::causal::{Causal, Effects};
@@ -18,7 +16,6 @@ use crate::control::reply::{Count, Delete, Put, Reply};
 use crate::control::request::{Call, Request, Selection};
 use crate::kv::command::{Outcome, Tag};
 use crate::kv::key::Key;
-use crate::kv::session::Known;
 use crate::kv::value::{VALUE_BYTES_MAX, Value};
 use crate::modes::Resolver;
 use crate::observe::CausalEvent;
@@ -27,9 +24,6 @@ use crate::time::Time;
 
 /// How long a request of a client waits that does not say.
 const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Requests that wait for acknowledgements.
-const AWAITED_MAX: usize = 20_000;
 
 /// Versions of a key that a client may let come to be (L8): a page of them is one line.
 const VERSIONS_MAX: usize = 1_024;
@@ -69,12 +63,12 @@ impl Change {
 pub(super) type Done = (Reply, Option<Dot>);
 
 /// A request to write.
-struct Job {
+pub(super) struct Job {
     id: RequestId,
-    acks: Acks,
+    pub(super) acks: Acks,
     deadline: Time,
     /// The client's tag, with the hash of what it asks.
-    tag: Option<(Tag, u64)>,
+    pub(super) tag: Option<(Tag, u64)>,
 }
 
 impl Causal {
@@ -106,8 +100,12 @@ impl Causal {
             self.read(now, id, call.request, effects);
             return;
         }
+        if let Some(failure) = self.other_mode(&call.request) {
+            effects.answer(id, Answer::Reply(self.header(None), Err(failure)));
+            return;
+        }
         let tag = call.tag.as_ref().and_then(Tag::of);
-        let tag = tag.map(|tag| (tag, xxh3_64(format!("{:?}", call.request).as_bytes())));
+        let tag = tag.map(|tag| (tag, hash_of(&call.request)));
         let acks = call.request.acks();
         let seen = call.request.context().cloned();
         let job = Job { id, acks, deadline, tag };
@@ -123,45 +121,6 @@ impl Causal {
             Err(failure) => {
                 effects.answer(id, Answer::Reply(self.header(None), Err(failure)));
             }
-        }
-    }
-
-    /// Whether this node may write, and the outcome of a request that was carried out before.
-    fn check_write(&self, job: &Job) -> Result<Option<Outcome>, Failure> {
-        self.check_acks(job.acks)?;
-        if self.clock.get(self.config.node) < self.owed {
-            let message = "others have writes of this node that its disk has lost; it takes them \
-                           back first";
-            return Err(Failure::new(ErrorCode::NotReady, message).retry_after_ms(100));
-        }
-        if self.disk_full {
-            let message = "the disk of this node is full";
-            return Err(Failure::new(ErrorCode::Quota, message)
-                .with_hint("make room on it; writes go on by themselves then"));
-        }
-        if self.is_puller_full() {
-            let message = "this node is taking a state over, and as much was written meanwhile as \
-                           it remembers";
-            return Err(Failure::new(ErrorCode::Overloaded, message).retry_after_ms(100));
-        }
-        if self.acks.len() >= AWAITED_MAX || self.deletions.len() >= DELETIONS_MAX {
-            let message = "too many requests wait here for acknowledgements";
-            return Err(Failure::new(ErrorCode::Overloaded, message).retry_after_ms(100));
-        }
-        let Some((tag, hash)) = job.tag else { return Ok(None) };
-        if self.deletions.has_tag(tag) {
-            let message = "the deletion that was asked for under this `request` is under way";
-            return Err(Failure::new(ErrorCode::Overloaded, message).retry_after_ms(100));
-        }
-        match self.sessions.look_up(tag, hash) {
-            Known::New => Ok(None),
-            Known::Done(outcome) => Ok(Some(outcome)),
-            Known::Other => Err(Failure::bad_request(
-                "another write was executed under this `request`; count `seq` up",
-            )),
-            Known::Forgotten => Err(Failure::bad_request(
-                "this `request` is too old to tell whether it was executed",
-            )),
         }
     }
 
@@ -264,31 +223,6 @@ impl Causal {
         Ok(Some((Reply::Count(reply), Some(dot))))
     }
 
-    /// The answer to a request that was carried out before. A counter is told as it is, not as it
-    /// was then.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are answered as a put")]
-    fn told_again(&self, outcome: Outcome, request: &Request) -> Done {
-        let Outcome::Originated { dot, revision, deleted } = outcome else {
-            unreachable!("what is remembered is of this mode")
-        };
-        let reply = match request {
-            Request::Incr { key, .. } => {
-                let (value, acks, context) = (self.count_of(key), None, None);
-                Reply::Count(Count { value, revision, acks, context, duplicate: true })
-            }
-            Request::Delete { .. } | Request::Remove { .. } => {
-                delete_reply(deleted, revision, true)
-            }
-            _ => put_reply(revision, true),
-        };
-        (reply, Some(dot))
-    }
-
-    fn count_of(&self, key: &Key) -> i64 {
-        let value = self.value_of(Resolver::Counter, Some(self.store.get(key)));
-        value.and_then(|value| resolver::integer(value.as_bytes())).unwrap_or(0)
-    }
-
     /// Removes versions, if there are any.
     fn delete_one(&mut self, now: Time, job: &Job, change: Change, effects: &mut Effects) -> Done {
         if change.replaces.is_empty() {
@@ -382,7 +316,7 @@ fn check_room(held: &[Version], change: &Change) -> Result<(), Failure> {
         .with_hint("distdbctl conflicts resolve KEY VALUE; a put without a context does it, too"))
 }
 
-fn put_reply(revision: u64, duplicate: bool) -> Reply {
+pub(super) fn put_reply(revision: u64, duplicate: bool) -> Reply {
     Reply::Put(Put { duplicate, ..Put::of(revision) })
 }
 

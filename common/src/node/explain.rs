@@ -60,7 +60,11 @@ impl Node {
         let disk = if status.disk_full { "full: this node takes no writes" } else { "has room" };
         facts.push(fact("disk", disk, !status.disk_full));
         let verb = if ok { "work" } else { "don't work" };
-        let next = (!ok).then(|| "distdbctl wait synced".to_owned());
+        let next = match (ok, status.disk_full) {
+            (true, _) => None,
+            (false, true) => Some("make room on the disk; writes go on by themselves".to_owned()),
+            (false, false) => Some("distdbctl wait synced".to_owned()),
+        };
         Explain { ok, verdict: format!("{subject} {verb}"), facts, next }
     }
 }

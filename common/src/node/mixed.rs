@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::control::failure::Failure;
+use crate::control::failure::{ErrorCode, Failure};
 use crate::control::reply::{Header, Item, List, Reply, Served};
 use crate::control::request::Range;
 use crate::kv::key::Key;
@@ -55,7 +55,13 @@ impl Node {
         if self.has_causal_keys() {
             let causal = self.require_causal()?;
             causal.check_ready()?;
+            if range.context.as_ref().is_some_and(|seen| !seen.is_covered_by(causal.clock())) {
+                let message = "this node has not seen what the session has seen";
+                return Err(Failure::new(ErrorCode::Behind, message)
+                    .with_hint("ask again, or a list of each mode by itself, which waits"));
+            }
             list = merge(range, list, causal.list_where(range, is_of(Mode::Causal)));
+            list.context = Some(causal.clock().to_string());
         }
         Ok(list)
     }

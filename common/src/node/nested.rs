@@ -22,6 +22,7 @@ impl Node {
         if !self.is_connected(from) {
             return; // It crossed our own disconnect.
         }
+        self.broadcast.touch(now, from);
         match message {
             Message::Broadcast(message) => {
                 self.step_broadcast(now, Input::Message { from, message }, effects);
