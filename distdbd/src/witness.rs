@@ -156,6 +156,9 @@ fn log_causal(event: &CausalEvent) {
         CausalEvent::AbandonStateSync { donor, reason } => {
             tracing::warn!(id = %donor, reason, "did not get the causal keys that it lacks");
         }
+        CausalEvent::ServeWithoutDonor => {
+            tracing::warn!("no member serves causal keys; this one does, with what it has");
+        }
         CausalEvent::GiveState { to } => tracing::info!(id = %to, "gives its causal keys"),
         CausalEvent::StatesDiffer { peer } => {
             tracing::error!(

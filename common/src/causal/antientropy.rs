@@ -88,6 +88,21 @@ impl Causal {
         }
     }
 
+    /// Where all members are connected, and none serves, there is nobody to take a state from: who had
+    /// one has lost its disk. The one with the lowest id serves with what it has.
+    pub(super) fn consider_founding(&mut self, effects: &mut Effects) {
+        let own = self.config.node;
+        let is_unready =
+            |id: &NodeId| self.peers.get(id).is_some_and(|peer| peer.greeted && !peer.ready);
+        let mut others = self.members.keys().filter(|id| **id != own);
+        let may = !self.ready && self.is_member && self.members.keys().min() == Some(&own);
+        if may && others.all(is_unready) {
+            self.ready = true;
+            self.steps.push(Step::Ready);
+            effects.observe(CausalEvent::ServeWithoutDonor);
+        }
+    }
+
     /// The same by hand: of the connected member that this node lacks most of, or that answers.
     pub(super) fn begin_repair(
         &mut self,

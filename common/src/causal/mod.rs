@@ -129,6 +129,8 @@ pub struct Causal {
     dice: ChaCha8Rng,
     /// All of them, this one included.
     members: BTreeMap<NodeId, NodeName>,
+    /// Whether it has been taken in, as far as it knows.
+    is_member: bool,
     /// Which resolver a key has.
     modes: ModeTable,
     // Persistent state.
@@ -296,20 +298,10 @@ impl Causal {
             (peer.unacknowledged, peer.unacknowledged_bytes) = (0, 0);
         }
         self.want(effects);
+        self.consider_founding(effects);
         self.look_at_donor(now, effects);
         self.drop_old_gifts(now);
         self.release_log();
-    }
-
-    fn on_deadline(&mut self, now: Time, effects: &mut Effects) {
-        // What has come in the same moment is in time.
-        self.answer_acknowledged(effects);
-        self.end_late_acks(now, effects);
-        self.end_late_parked(now, effects);
-        let next = [self.acks.deadline(), self.parked.deadline()].into_iter().flatten().min();
-        if let Some(next) = next {
-            self.timers.set(Timer::Deadline, next);
-        }
     }
 
     fn on_peer_up(&mut self, now: Time, id: NodeId, effects: &mut Effects) {
@@ -367,6 +359,7 @@ impl Causal {
     /// Who belongs to the cluster. A write that waits for one who is gone may be done.
     pub fn set_members<'a>(&mut self, members: impl Iterator<Item = (NodeId, &'a NodeName)>) {
         let mut next: BTreeMap<NodeId, &NodeName> = members.collect();
+        self.is_member = next.contains_key(&self.config.node);
         next.insert(self.config.node, &self.config.name);
         if next.iter().map(|(id, name)| (id, *name)).eq(&self.members) {
             return;

@@ -185,8 +185,8 @@ impl Causal {
         }
     }
 
-    /// Sends what members lack, as far as their windows allow. A message that several get is
-    /// encoded once.
+    /// Sends what members lack, as far as there is room on the way to each: who is slow holds up
+    /// nobody else. A message that several get is encoded once.
     pub(super) fn pump(&mut self, now: Time, effects: &mut Effects) {
         if !std::mem::take(&mut self.is_pump_due) {
             return;
@@ -197,13 +197,13 @@ impl Causal {
         for (id, peer) in self.peers.iter().filter(|(_, peer)| peer.greeted) {
             let Some(known) = self.known.get(id) else { continue };
             for writer in peer.relays.iter().copied().chain([self.config.node]) {
-                groups.entry((writer, peer.sent(writer, known))).or_default().push(*id);
+                let sent = peer.sent(writer, known);
+                if self.clock.get(writer) > sent && self.room(*id, writer, sent) > 0 {
+                    groups.entry((writer, sent)).or_default().push(*id);
+                }
             }
         }
         for ((writer, sent), members) in groups {
-            if self.clock.get(writer) <= sent {
-                continue;
-            }
             // While something is on its way, what comes goes together (Nagle, RFC 896).
             if is_due || self.is_idle(writer, sent, &members) {
                 self.send_behind(now, writer, sent, &members, effects);
@@ -220,6 +220,13 @@ impl Causal {
         members.iter().all(|id| acked(id) >= sent)
     }
 
+    /// How many bytes of a writer's writes may yet go on their way to a member that was sent those up
+    /// to a counter.
+    fn room(&self, member: NodeId, writer: NodeId, sent: u64) -> u64 {
+        let acked = self.known.get(&member).map_or(0, |known| known.get(writer));
+        FLIGHT_BYTES_MAX.saturating_sub(self.log.bytes_between(writer, acked, sent))
+    }
+
     /// Sends the writes of `writer` behind the counter `sent` to all of these.
     fn send_behind(
         &mut self,
@@ -229,17 +236,11 @@ impl Causal {
         members: &[NodeId],
         effects: &mut Effects,
     ) {
-        let acked = |id: &NodeId| self.known.get(id).map_or(0, |known| known.get(writer));
-        let oldest = members.iter().map(acked).min().unwrap_or(0);
-        let flight = self.log.bytes_between(writer, oldest, sent);
-        let room = FLIGHT_BYTES_MAX.saturating_sub(flight);
+        let room = members.iter().map(|id| self.room(*id, writer, sent)).min().unwrap_or(0);
         let Some(writes) = self.log.behind(writer, sent) else {
             members.iter().for_each(|id| self.tell_behind(now, *id, effects));
             return;
         };
-        if room == 0 {
-            return;
-        }
         let messages = in_messages(writes, room, |dot| {
             members.iter().all(|id| self.peers[id].beyond.contains(&dot))
         });

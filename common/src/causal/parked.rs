@@ -111,6 +111,18 @@ impl Causal {
         self.has_advanced = true;
     }
 
+    /// The time of somebody who waits is up.
+    pub(super) fn on_deadline(&mut self, now: Time, effects: &mut Effects) {
+        // What has come in the same moment is in time.
+        self.answer_acknowledged(effects);
+        self.end_late_acks(now, effects);
+        self.end_late_parked(now, effects);
+        let next = [self.acks.deadline(), self.parked.deadline()].into_iter().flatten().min();
+        if let Some(next) = next {
+            self.timers.set(Timer::Deadline, next);
+        }
+    }
+
     fn behind(&self, context: Option<&Context>) -> Failure {
         let missing = context.into_iter().flat_map(Context::iter);
         let missing = missing.filter(|dot| !self.clock.contains(*dot)).map(|dot| {

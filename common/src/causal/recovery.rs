@@ -90,6 +90,7 @@ impl Causal {
         let sessions_begun = dice.next_u64();
         let mut causal = Self {
             members: BTreeMap::from([(config.node, config.name.clone())]),
+            is_member: false,
             modes: ModeTable::new(config.mode),
             log: Log::new(config.causal_log_bytes),
             config,

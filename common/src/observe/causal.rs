@@ -53,6 +53,8 @@ pub enum CausalEvent {
         /// Why.
         reason: &'static str,
     },
+    /// No member serves, and all are connected: this node serves with what it has.
+    ServeWithoutDonor,
     /// This node's state is given.
     GiveState {
         /// To whom.
@@ -84,7 +86,10 @@ impl CausalEvent {
     /// Whether whoever is around the node may have to know.
     pub(super) fn is_news(&self) -> bool {
         match self {
-            Self::EndStateSync { .. } | Self::Suspect { .. } | Self::Trust { .. } => true,
+            Self::EndStateSync { .. }
+            | Self::ServeWithoutDonor
+            | Self::Suspect { .. }
+            | Self::Trust { .. } => true,
             Self::Originate { .. }
             | Self::ApplyWrite { .. }
             | Self::Hold { .. }

@@ -22,6 +22,7 @@ impl World {
                 CausalEvent::ApplyWrite { .. }
                 | CausalEvent::BeginStateSync { .. }
                 | CausalEvent::GiveState { .. }
+                | CausalEvent::ServeWithoutDonor
                 | CausalEvent::StatesDiffer { .. }
                 | CausalEvent::Trust { .. }
                 | CausalEvent::TakeCausalSnapshot { .. } => {}
