@@ -15,7 +15,7 @@ use crate::check::Violation;
 use super::world::World;
 
 /// For how many election timeouts a cluster without faults may take until all have all writes.
-const PATIENCE: u32 = 20;
+const PATIENCE: u32 = 8;
 
 /// For how many a node that is dead may be taken for alive.
 const DETECTION: u32 = 20;

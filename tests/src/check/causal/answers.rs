@@ -264,18 +264,23 @@ impl Place<'_> {
         };
         let Some(clock) = self.clock_of(context, ledger)? else { return Ok(()) };
         let keys = ledger.keys().filter(|key| key.as_str().starts_with(&range.prefix));
-        let expected = keys.filter_map(|key| {
+        let mut expected = keys.filter_map(|key| {
             let view = View::of(self.resolver_of(key.as_str()), &ledger.versions(key, &clock));
-            view.value.map(|value| (key.clone(), Some(value)))
+            view.value.map(|value| (key, value))
         });
-        let expected: Vec<_> = expected.collect();
-        let value = |item| View::value(item).map(|value| value.map(|v| v.as_bytes().to_vec()));
-        let shown = list.items.iter().map(|item| Ok((item.key.clone(), value(item)?)));
-        let shown: Vec<_> = shown.collect::<Result<_, String>>()?;
-        if shown == expected {
-            return Ok(());
+        for item in &list.items {
+            let shown = View::value(item)?;
+            let shown = shown.as_ref().map(|value| (&item.key, value.as_bytes()));
+            let next = expected.next();
+            if shown != next.as_ref().map(|(key, value)| (*key, value.as_slice())) {
+                return Err(format!("{clock} makes {next:?} the next, and {shown:?} is shown"));
+            }
         }
-        Err(format!("{clock} makes {expected:?}, and {shown:?} is shown"))
+        let left = expected.next().map(|(key, _)| key);
+        if list.more != left.is_some() {
+            return Err(format!("{clock} has {left:?} behind those that are shown"));
+        }
+        Ok(())
     }
 }
 

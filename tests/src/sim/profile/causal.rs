@@ -15,8 +15,13 @@ impl Profile {
         profile.chaos = dice.between(Duration::from_secs(2), Duration::from_secs(6));
         profile.causal_log_bytes = dice.pick(&[600, 3_000, 10_000, 1_000_000]);
         profile.keys = dice.pick(&[1, 3, 10, 100]);
+        if dice.chance(0.05) {
+            // A state comes in several chunks.
+            profile.keys = 30;
+            profile.value_bytes_max = 60_000;
+        }
         if profile.removals.is_none() && dice.chance(0.3) {
-            profile.wipe = 0.3;
+            profile.wipe = 0.7;
         }
         profile
     }
