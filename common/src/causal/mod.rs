@@ -86,6 +86,8 @@ mod saving;
 pub mod snapshot;
 mod staging;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 pub mod version;
 pub mod write;
