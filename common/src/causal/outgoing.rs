@@ -115,7 +115,11 @@ impl Causal {
         let known = self.known.entry(from).or_default();
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let before = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
-        self.are_acks_due |= !known.covers(&clock);
+        if !known.covers(&clock) {
+            // What it lacks from here on it was not told of.
+            peer.told_behind = None;
+            self.are_acks_due = true;
+        }
         known.merge(&clock);
         let after = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
         peer.beyond = beyond.into_iter().collect();

@@ -75,9 +75,7 @@ fn about_causal_peer(peer: &PeerStatus) -> Fact {
         is = format!("{is}; suspected to have failed (phi {level:.1})");
         ok = false;
     }
-    let is_one_way =
-        |suspicion: &Suspicion| !suspicion.suspected && suspicion.hears_us == Some(false);
-    if peer.suspicion.as_ref().is_some_and(is_one_way) {
+    if peer.suspicion.as_ref().is_some_and(|suspicion| suspicion.hears_us == Some(false)) {
         is = format!("{is}; this node hears it, and it does not hear this node");
         ok = false;
     }
