@@ -18,7 +18,7 @@ const DOTS_MAX: usize = 64;
 /// vector: Preguiça et al. 2012). A client that writes has seen its own write, and not what others
 /// have written just before at the same node.
 ///
-/// Invariant: `dots` has none that `clock` covers, and not more than [`DOTS_MAX`].
+/// Invariant: `dots` has none that `clock` covers, and not more than `DOTS_MAX`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
     clock: VectorClock,
