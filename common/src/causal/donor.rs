@@ -50,11 +50,13 @@ impl Causal {
             effects.send(from, gift.tree());
             return;
         }
-        self.gifts.remove(&from);
-        if self.pinned.insert(from, session) == Some(session) {
+        let last = self.pinned.get(&from);
+        if last.is_some_and(|last| !is_later(session, *last)) {
             effects.send(from, Message::SyncRefused { session });
             return;
         }
+        self.pinned.insert(from, session);
+        self.gifts.remove(&from);
         if !self.ready || self.gifts.len() >= GIFTS_MAX {
             effects.send(from, Message::SyncRefused { session });
             return;
@@ -126,6 +128,11 @@ impl Causal {
         let patience = self.config.election_timeout * PATIENCE;
         self.gifts.retain(|_, gift| now.since(gift.asked) <= patience);
     }
+}
+
+/// Whether one session was begun after another, by one process.
+fn is_later(session: u64, other: u64) -> bool {
+    (1..=u64::MAX / 2).contains(&session.wrapping_sub(other))
 }
 
 impl Gift {

@@ -162,7 +162,7 @@ pub struct Causal {
     deletions: Deletions,
     pull: Option<Pull>,
     gifts: BTreeMap<NodeId, Gift>,
-    /// The last session in which each peer asked for this node's state.
+    /// The last session in which each peer asked for this node's state, on its connection.
     pinned: BTreeMap<NodeId, u64>,
     sessions_begun: u64,
     /// Others have writes of this node up to this counter: it writes no such one again.
@@ -318,6 +318,7 @@ impl Causal {
     fn on_peer_down(&mut self, now: Time, id: NodeId, effects: &mut Effects) {
         self.peers.remove(&id);
         self.gifts.remove(&id);
+        self.pinned.remove(&id);
         self.look_at_donor(now, effects);
     }
 
@@ -371,7 +372,6 @@ impl Causal {
         let is_there = |id: &NodeId| self.members.contains_key(id) || self.peers.contains_key(id);
         self.known.retain(|id, _| is_there(id));
         self.detectors.retain(|id, _| is_there(id));
-        self.pinned.retain(|id, _| is_there(id));
         self.are_acks_due = true;
     }
 

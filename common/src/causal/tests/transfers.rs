@@ -212,6 +212,50 @@ fn a_transfer_bears_that_a_quarter_of_the_messages_is_lost() {
     assert!(cluster.count(2, is_transfer) > 0);
 }
 
+/// A question of a transfer that was given up comes late, and one of the transfer that is under way
+/// comes twice: the state that was pinned for that stays, or is none any more.
+#[test]
+fn no_late_question_pins_another_state_for_a_transfer_that_is_under_way() {
+    let mut cluster = Cluster::of(2);
+    let mut questions = Vec::new();
+    for text in ["first", "second"] {
+        cluster.put(1, "k", text);
+        cluster.pool.clear();
+        cluster.step(2, Input::Message { from: NodeId(1), message: Message::Behind });
+        questions.push(cluster.take(2, 1).pop().expect("a question"));
+        if text == "first" {
+            while cluster.node(2).status().syncing.is_some() {
+                cluster.pass(HEARTBEAT);
+                cluster.pool.clear();
+            }
+        }
+    }
+    cluster.receive(2, 1, questions[1].clone());
+    cluster.deliver(1, 2); // The state that has the second.
+    let next = cluster.take(2, 1);
+    cluster.put(1, "k", "third");
+    cluster.pool.clear();
+    for question in questions {
+        cluster.receive(2, 1, question);
+    }
+    cluster.pool.clear();
+    for message in next {
+        cluster.receive(2, 1, message);
+    }
+    while let Some(place) = cluster.pool.iter().position(|(_, _, it)| is_of_transfer(it)) {
+        let (from, to, message) = cluster.pool.remove(place);
+        cluster.receive(from, to, message);
+    }
+    let writes = cluster.node(2).clock().get(NodeId(1));
+    assert!(writes == 2 && cluster.values(2, "k") == ["second"] || writes == 0, "{writes}");
+    cluster.live(20);
+    cluster.assert_equal();
+}
+
+fn is_of_transfer(message: &Message) -> bool {
+    !matches!(message, Message::Writes { .. } | Message::Ack(_) | Message::Beat(_))
+}
+
 /// L15: what differs by what is on its way is no reason to compare.
 #[test]
 fn nobody_takes_a_state_over_while_messages_do() {
