@@ -12,8 +12,9 @@
 //! what stands there in its place
 //! ```
 //!
-//! `sim N PROPERTY` plays up to N seeds of the simulator, one of which must show a violation of the
-//! property; `test NAME` runs the unit tests of `common` whose names contain it, one of which must
+//! `sim N PROPERTY` plays up to N seeds of the simulator's raft, and `causal N PROPERTY` of its
+//! causal mode; one of them must show a violation of the property. `test NAME` runs the unit tests
+//! of `common` whose names contain it, one of which must
 //! fail. The tree is copied to `target/mutants`, so that nothing here is touched.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
@@ -34,7 +35,7 @@ struct Mutant {
 }
 
 enum Check {
-    Simulation { seeds: String, property: String },
+    Simulation { lab: &'static str, seeds: String, property: String },
     Test(String),
 }
 
@@ -112,9 +113,10 @@ fn parse(file: &Path) -> io::Result<Mutant> {
     let check = member("caught by:")?;
     let check = match check.split_once(' ') {
         Some(("test", name)) => Check::Test(name.to_owned()),
-        Some(("sim", rest)) => {
+        Some((kind @ ("sim" | "causal"), rest)) => {
             let (seeds, property) = rest.split_once(' ').ok_or_else(wrong)?;
-            Check::Simulation { seeds: seeds.to_owned(), property: property.to_owned() }
+            let lab = if kind == "causal" { "causal" } else { "raft" };
+            Check::Simulation { lab, seeds: seeds.to_owned(), property: property.to_owned() }
         }
         Some(_) | None => return Err(wrong()),
     };
@@ -135,15 +137,15 @@ impl Check {
     /// What caught the bug, if anything did. One that does not compile was not planted.
     fn catches(&self, tree: &Path) -> io::Result<Option<String>> {
         match self {
-            Self::Simulation { seeds, property } => {
+            Self::Simulation { lab, seeds, property } => {
                 cargo(tree, &["build", "--release", "-p", "tests", "--bin", "sim"])?;
-                let sim = ["--lab", "raft", "--seeds", seeds];
+                let sim = ["--lab", lab, "--seeds", seeds];
                 let output = Command::new(tree.join("../build/release/sim")).args(sim).output()?;
                 let told = text(&output);
                 let is_it = !output.status.success() && told.contains(property.as_str());
                 let names_seed = |line: &&str| line.contains("SEED=") || line.contains("panicked");
                 let seed = told.lines().rfind(names_seed).unwrap_or_default();
-                let seed = seed.trim_start_matches("replay it with: make sim LAB=raft ");
+                let seed = seed.rsplit_once(' ').map_or(seed, |(_, seed)| seed);
                 Ok(is_it.then(|| format!("{property}; {seed} of {seeds}")))
             }
             Self::Test(name) => {

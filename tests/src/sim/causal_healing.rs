@@ -20,10 +20,15 @@ const PATIENCE: u32 = 8;
 /// For how many a node that is dead may be taken for alive.
 const DETECTION: u32 = 20;
 
+/// What a node takes into one commit then, at most.
+const BATCH: usize = 16;
+
 impl World {
     /// Ends all faults and clients, waits until all is well, and looks whether it is.
     pub(super) fn heal_and_judge_causal(&mut self) -> Result<(), Violation> {
         self.end_chaos()?;
+        // Who takes one message at a time, and syncs for each, has no time for those of five.
+        self.profile.batch_max = self.profile.batch_max.max(BATCH);
         // Daemons that were told to end do so.
         self.run(self.now + self.profile.pace.election_timeout * 5, |_| false)?;
         self.become_one()?;

@@ -28,6 +28,20 @@ fn who_was_away_for_longer_than_the_log_takes_the_state_over() {
     cluster.assert_equal();
 }
 
+/// L3: who was away for less gets just what it lacks.
+#[test]
+fn who_was_away_for_a_moment_gets_what_it_lacks() {
+    let mut cluster = Cluster::of(3);
+    cluster.isolate(3);
+    fill(&mut cluster, 1, 10);
+    cluster.live(10);
+    cluster.connect_all();
+    cluster.live(10);
+    cluster.assert_equal();
+    assert_eq!(cluster.count(3, is_transfer), 0);
+    assert_eq!(cluster.node(1).status().log_writes, 0, "nothing is kept for nobody");
+}
+
 /// L11: "tombstone GC while a node is away → resurrection". Nothing of the deletion is left by then
 /// but the clock.
 #[test]
