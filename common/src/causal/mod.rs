@@ -94,7 +94,7 @@ pub mod write;
 
 pub use recovery::RecoverError;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
@@ -157,6 +157,8 @@ pub struct Causal {
     /// What each member is known to have, durably.
     known: BTreeMap<NodeId, VectorClock>,
     detectors: BTreeMap<NodeId, Detector>,
+    /// Who did not hear this node, by the last that was heard, and is not connected any more.
+    deaf: BTreeSet<NodeId>,
     acks: Awaited,
     parked: Parked,
     deletions: Deletions,
@@ -306,22 +308,6 @@ impl Causal {
         self.release_log();
     }
 
-    fn on_peer_up(&mut self, now: Time, id: NodeId, effects: &mut Effects) {
-        self.peers.insert(id, Peer::default());
-        // It tells anew what it has: a disk may have lost something.
-        self.known.remove(&id);
-        let interval = self.config.heartbeat_interval;
-        self.detectors.entry(id).or_insert_with(|| Detector::new(now, interval));
-        effects.send(id, self.beat(now));
-    }
-
-    fn on_peer_down(&mut self, now: Time, id: NodeId, effects: &mut Effects) {
-        self.peers.remove(&id);
-        self.gifts.remove(&id);
-        self.pinned.remove(&id);
-        self.look_at_donor(now, effects);
-    }
-
     fn on_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
         if !self.peers.contains_key(&from) {
             return; // It crossed our own disconnect.
@@ -372,6 +358,7 @@ impl Causal {
         let is_there = |id: &NodeId| self.members.contains_key(id) || self.peers.contains_key(id);
         self.known.retain(|id, _| is_there(id));
         self.detectors.retain(|id, _| is_there(id));
+        self.deaf.retain(&is_there);
         self.are_acks_due = true;
     }
 

@@ -85,16 +85,18 @@ impl Causal {
         let is_same = ack.clock == self.clock && hash != self.store.hash();
         let peer = self.peers.get_mut(&from).expect("it is connected");
         peer.greeted = true;
+        self.deaf.remove(&from);
         peer.wall = Some((now, wall_ms));
         peer.ready = ready;
         peer.beat = number;
         peer.hears = hears.iter().map(|(id, _)| *id).collect();
+        let own = hears.iter().find(|(id, _)| *id == self.config.node).map(|(_, number)| *number);
+        peer.note_heard(own, self.beats);
         peer.differs = if is_same { peer.differs + 1 } else { 0 };
         let differs = peer.differs % DIFFERS_PERIOD == DIFFERS_BEATS;
         self.on_ack(from, ack);
-        let own = hears.iter().find(|(id, _)| *id == self.config.node);
-        if let Some((_, number)) = own {
-            self.send_lost(now, from, *number);
+        if let Some(number) = own {
+            self.send_lost(now, from, number);
         }
         self.choose_relays(from);
         if differs {

@@ -7,6 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
 use crate::causal::clock::{Dot, VectorClock};
+use crate::causal::detector::Detector;
+use crate::causal::{Causal, Effects};
 use crate::identity::NodeId;
 use crate::time::Time;
 
@@ -19,6 +21,10 @@ const BACKOFF_MAX: u32 = 64;
 
 /// Beats of which it is remembered what was sent before: more are not on their way, or are lost.
 const MARKS_MAX: usize = 256;
+
+/// A member hears nothing of this node if so many of its beats tell of no later one, though later
+/// ones were sent. That is before either gives the connection up, unless that is told to be quick.
+const DEAF_BEATS: u32 = 5;
 
 /// A member that is connected.
 #[derive(Debug, Default)]
@@ -41,6 +47,9 @@ pub(super) struct Peer {
     pub(super) beat: u64,
     /// Whom it hears.
     pub(super) hears: BTreeSet<NodeId>,
+    /// The last beat of this node that came to it, and how many of its beats have told of that one
+    /// while there were later ones.
+    heard: (u64, u32),
     /// Its wall clock, as of its last beat, and when that came.
     pub(super) wall: Option<(Time, u64)>,
     /// Whether it serves.
@@ -97,6 +106,23 @@ impl Peer {
         }
     }
 
+    /// A beat of the member tells that beat `number` was the last of this node that came to it, which
+    /// has sent `sent`; none, if it takes this node for failed.
+    pub(super) fn note_heard(&mut self, number: Option<u64>, sent: u64) {
+        self.heard = match number {
+            None => (0, DEAF_BEATS),
+            Some(number) if number == self.heard.0 && number < sent => {
+                (number, self.heard.1.saturating_add(1))
+            }
+            Some(number) => (number, 0),
+        };
+    }
+
+    /// Whether it hears this node, as far as it has said so.
+    pub(super) fn hears_us(&self) -> Option<bool> {
+        self.greeted.then_some(self.heard.1 < DEAF_BEATS)
+    }
+
     /// The member has had this node's beat with that number, and so all that was sent before, as
     /// far as it has not been lost: whose writes were.
     pub(super) fn lost(&mut self, number: u64, acked: &VectorClock) -> Vec<NodeId> {
@@ -115,5 +141,52 @@ impl Peer {
     pub(super) fn sent(&self, node: NodeId, acked: &VectorClock) -> u64 {
         let sent = self.sent.get(&node).copied().unwrap_or(0);
         sent.max(acked.get(node))
+    }
+}
+
+impl Causal {
+    pub(super) fn on_peer_up(&mut self, now: Time, id: NodeId, effects: &mut Effects) {
+        self.peers.insert(id, Peer::default());
+        // It tells anew what it has: a disk may have lost something.
+        self.known.remove(&id);
+        let interval = self.config.heartbeat_interval;
+        self.detectors.entry(id).or_insert_with(|| Detector::new(now, interval));
+        effects.send(id, self.beat(now));
+    }
+
+    pub(super) fn on_peer_down(&mut self, now: Time, id: NodeId, effects: &mut Effects) {
+        if self.peers.remove(&id).is_some_and(|peer| peer.hears_us() == Some(false)) {
+            self.deaf.insert(id);
+        }
+        self.gifts.remove(&id);
+        self.pinned.remove(&id);
+        self.look_at_donor(now, effects);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// L14: it says so, or goes on telling of the same beat; not if there was no other.
+    #[test]
+    fn a_member_that_tells_of_no_later_beat_hears_nothing() {
+        let mut peer = Peer { greeted: true, ..Peer::default() };
+        for sent in 1..20 {
+            peer.note_heard(Some(sent - 1), sent);
+            assert_eq!(peer.hears_us(), Some(true), "a beat is on its way");
+        }
+        for _ in 0..20 {
+            peer.note_heard(Some(19), 19);
+        }
+        assert_eq!(peer.hears_us(), Some(true), "this node stood still");
+        for sent in 20..25 {
+            peer.note_heard(Some(19), sent);
+        }
+        assert_eq!(peer.hears_us(), Some(false));
+        peer.note_heard(Some(24), 25);
+        assert_eq!(peer.hears_us(), Some(true));
+        peer.note_heard(None, 25);
+        assert_eq!(peer.hears_us(), Some(false));
     }
 }

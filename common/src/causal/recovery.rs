@@ -1,6 +1,6 @@
 //! How a node goes on from what its disk has kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
@@ -108,6 +108,7 @@ impl Causal {
             peers: BTreeMap::new(),
             known: BTreeMap::new(),
             detectors: BTreeMap::new(),
+            deaf: BTreeSet::new(),
             acks: super::acks::Awaited::default(),
             parked: super::parked::Parked::default(),
             deletions: super::deletion::Deletions::default(),

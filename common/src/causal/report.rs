@@ -2,6 +2,7 @@
 
 use crate::causal::Causal;
 use crate::causal::detector::Detector;
+use crate::causal::peer::Peer;
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::status::{CausalStatus, Suspicion};
 use crate::identity::{NodeId, NodeName};
@@ -55,12 +56,13 @@ impl Causal {
     pub fn suspicion_of(&self, now: Time, member: NodeId) -> Option<Suspicion> {
         let detector = self.detectors.get(&member)?;
         let since = detector.since().map(|since| now.since(since));
-        let peer = self.peers.get(&member);
+        let hears_us = self.peers.get(&member).and_then(Peer::hears_us);
         Some(Suspicion {
             level: detector.level(now),
             suspected: detector.is_suspected(),
             since_ms: since.map(|since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
-            hears_us: peer.filter(|p| p.greeted).map(|p| p.hears.contains(&self.config.node)),
+            // A link that works one way is soon given up, and is to be told as such all the same.
+            hears_us: hears_us.or_else(|| self.deaf.contains(&member).then_some(false)),
         })
     }
 

@@ -153,7 +153,8 @@ pub struct Suspicion {
     /// For how long it has been so, or not so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
-    /// Whether it hears this node, as far as it has said so: if not, the link works one way.
+    /// Whether it hears this node, as far as it has said so: if not, the link works one way, or did
+    /// before the connection was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hears_us: Option<bool>,
 }

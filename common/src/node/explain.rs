@@ -76,7 +76,12 @@ fn about_causal_peer(peer: &PeerStatus) -> Fact {
         ok = false;
     }
     if peer.suspicion.as_ref().is_some_and(|suspicion| suspicion.hears_us == Some(false)) {
-        is = format!("{is}; this node hears it, and it does not hear this node");
+        is = match peer.state {
+            PeerState::Down => format!("{is}; the last it said is that it does not hear this node"),
+            PeerState::Up | PeerState::Syncing => {
+                format!("{is}; this node hears it, and it does not hear this node")
+            }
+        };
         ok = false;
     }
     if let Some(unacked @ 1..) = peer.unacked {
