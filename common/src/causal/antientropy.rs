@@ -41,7 +41,7 @@ use crate::time::Time;
 /// Writes that a puller remembers for the time when the donor's state is here.
 const MEANWHILE_MAX: usize = 65_536;
 
-/// A question is asked again after so many heartbeats at first.
+/// A question is asked again after so many heartbeats, where answers take no longer.
 const ASK_HEARTBEATS: u32 = 5;
 
 /// A donor of which nothing comes for so many election timeouts is given up.
@@ -60,9 +60,10 @@ pub(super) struct Pull {
     /// What the donor was asked last, and when.
     question: Message,
     asked: Time,
-    /// When to ask the same again.
+    /// When to ask the same again, and whether it was.
     again: Time,
-    /// How long the answers have taken, at most.
+    is_repeated: bool,
+    /// How long an answer is waited for.
     pace: Duration,
     /// What is staged; none before the donor has answered.
     staged: Option<Box<Staged>>,
@@ -85,21 +86,6 @@ impl Causal {
     pub(super) fn begin_sync(&mut self, now: Time, donor: NodeId, effects: &mut Effects) {
         if self.pull.is_none() && self.peers.contains_key(&donor) && !self.disk_full {
             self.ask_state(now, donor, None, effects);
-        }
-    }
-
-    /// Where all members are connected, and none serves, there is nobody to take a state from: who had
-    /// one has lost its disk. The one with the lowest id serves with what it has.
-    pub(super) fn consider_founding(&mut self, effects: &mut Effects) {
-        let own = self.config.node;
-        let is_unready =
-            |id: &NodeId| self.peers.get(id).is_some_and(|peer| peer.greeted && !peer.ready);
-        let mut others = self.members.keys().filter(|id| **id != own);
-        let may = !self.ready && self.is_member && self.members.keys().min() == Some(&own);
-        if may && others.all(is_unready) {
-            self.ready = true;
-            self.steps.push(Step::Ready);
-            effects.observe(CausalEvent::ServeWithoutDonor);
         }
     }
 
@@ -147,20 +133,36 @@ impl Causal {
         self.sessions_begun = self.sessions_begun.wrapping_add(1);
         let session = self.sessions_begun;
         let question = Message::SyncAsk { session };
-        let (heard, asked, staged) = (now, now, None);
+        let (heard, asked, is_repeated, staged) = (now, now, false, None);
         let pace = self.config.heartbeat_interval * ASK_HEARTBEATS;
         let again = now + pace;
         effects.observe(CausalEvent::BeginStateSync { donor });
         effects.send(donor, question.clone());
-        self.pull =
-            Some(Pull { donor, session, heard, question, asked, again, pace, staged, by_hand });
+        self.pull = Some(Pull {
+            donor,
+            session,
+            heard,
+            question,
+            asked,
+            again,
+            is_repeated,
+            pace,
+            staged,
+            by_hand,
+        });
     }
 
-    /// The transfer has got on: the donor is asked the next.
+    /// The transfer has got on: the donor is asked the next. How long an answer takes is told by one
+    /// to a question that was asked once; until there is such, the back-off stays (Karn, Partridge
+    /// 1987).
     fn ask_donor(&mut self, now: Time, question: Message, effects: &mut Effects) {
         let Some(pull) = &mut self.pull else { return };
-        pull.pace = pull.pace.max(now.since(pull.asked) * 2);
+        if !pull.is_repeated {
+            let least = self.config.heartbeat_interval * ASK_HEARTBEATS;
+            pull.pace = least.max(now.since(pull.asked) * 2);
+        }
         (pull.heard, pull.asked, pull.again) = (now, now, now + pull.pace);
+        pull.is_repeated = false;
         effects.send(pull.donor, question.clone());
         pull.question = question;
     }
@@ -175,11 +177,11 @@ impl Causal {
         tops: &[u64],
         effects: &mut Effects,
     ) {
-        let Some(pull) = self.pull_of(from, session) else { return };
-        if pull.staged.is_some() || !self.believes(&theirs) {
+        if !self.believes(&theirs) {
             return;
         }
-        let Some(pull) = self.pull_of(from, session) else { return };
+        let pull = self.pull_of(from, session).filter(|pull| pull.staged.is_none());
+        let Some(pull) = pull else { return };
         let is_dry = pull.by_hand.as_ref().is_some_and(|by_hand| by_hand.dry_run);
         let staged = Staged {
             ours: self.clock.clone(),
@@ -260,8 +262,7 @@ impl Causal {
         if done {
             self.end_sync(now, effects);
         } else {
-            // The donor remembers the buckets, unless the first question was lost.
-            let buckets = None;
+            let buckets = None; // The donor has them since the first question.
             self.ask_donor(now, Message::SyncFetch { session, buckets, after, skip }, effects);
         }
     }
@@ -349,7 +350,8 @@ impl Causal {
             self.give_up(effects, "the donor is silent");
         } else if now >= pull.again {
             // Twice as long each time: it may be but slow.
-            pull.again = now + now.since(pull.asked);
+            pull.pace *= 2;
+            (pull.is_repeated, pull.again) = (true, now + pull.pace);
             effects.send(pull.donor, pull.question.clone());
         }
     }
@@ -361,6 +363,21 @@ impl Causal {
         if let Some(by_hand) = pull.by_hand {
             let failure = Failure::new(ErrorCode::NotReady, why);
             effects.answer(by_hand.request, Answer::Reply(self.header(None), Err(failure)));
+        }
+    }
+
+    /// Where all members are connected, and none serves, there is nobody to take a state from: who had
+    /// one has lost its disk. The one with the lowest id serves with what it has.
+    pub(super) fn consider_founding(&mut self, effects: &mut Effects) {
+        let own = self.config.node;
+        let is_unready =
+            |id: &NodeId| self.peers.get(id).is_some_and(|peer| peer.greeted && !peer.ready);
+        let mut others = self.members.keys().filter(|id| **id != own);
+        let may = !self.ready && self.is_member && self.members.keys().min() == Some(&own);
+        if may && others.all(is_unready) {
+            self.ready = true;
+            self.steps.push(Step::Ready);
+            effects.observe(CausalEvent::ServeWithoutDonor);
         }
     }
 
