@@ -23,7 +23,8 @@
 //!    member lacks are kept in a bounded, durable log.
 //! 5. **Join** (`store`, `antientropy`). Whoever lacks more than the log has takes over a member's
 //!    state: a version of both stays, and one of a single state stays if the other has not seen its
-//!    dot. What comes so takes effect in one step.
+//!    dot. What comes so takes effect in one step. A node without a state serves once it has a
+//!    member's. Where all are connected and none has one, the lowest id serves.
 //! 6. **Acknowledgements** (`acks`). A write is answered when as many members as asked have it,
 //!    durably.
 //! 7. **Sessions** (`parked`). A request that carries what its client has seen waits until this node

@@ -276,15 +276,18 @@ impl Causal {
 
     /// Acknowledges what has come, once for each commit, and not for every one where nobody waits.
     pub(super) fn acknowledge(&mut self, effects: &mut Effects) {
-        let ack = Message::Ack(self.ack());
+        let mut due = Vec::new();
         for (id, peer) in &mut self.peers {
             let is_much = peer.unacknowledged >= ACK_WRITES
                 || peer.unacknowledged_bytes >= FLIGHT_BYTES_MAX / 4;
             if peer.is_ack_urgent || is_much {
                 (peer.unacknowledged, peer.unacknowledged_bytes) = (0, 0);
                 peer.is_ack_urgent = false;
-                effects.send(*id, ack.clone());
+                due.push(*id);
             }
+        }
+        for id in due {
+            effects.send(id, Message::Ack(self.ack()));
         }
     }
 
@@ -299,7 +302,7 @@ impl Causal {
     }
 
     /// How many writes a member lacks, as far as is known.
-    pub(super) fn lag_of(&self, member: NodeId) -> u64 {
+    pub fn lag_of(&self, member: NodeId) -> u64 {
         let known = self.known.get(&member);
         let had = |dot: Dot| known.map_or(0, |known| known.get(dot.node)).min(dot.counter);
         self.clock.iter().map(|dot| dot.counter - had(dot)).sum()

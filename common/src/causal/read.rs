@@ -4,7 +4,6 @@ use crate::causal::resolver::View;
 use crate::causal::version::Version;
 use crate::causal::{Causal, Effects};
 use crate::control::conflict::{ConflictingKey, Conflicts, Sibling};
-use crate::control::failure::Failure;
 use crate::control::reply::{Get, Header, Item, List, Reply, Served};
 use crate::control::request::{Range, Read, Request};
 use crate::kv::key::Key;
@@ -20,8 +19,9 @@ const CONFLICTS_MAX: usize = 1_000;
 /// Keys that are looked at for one, or for a status: more would hold up others.
 const LOOKED_AT_MAX: usize = 10_000;
 
-/// What the siblings in an answer take, in bytes; of those beyond it tells but whose they are.
-const SIBLINGS_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX;
+/// What the siblings of a key take, in bytes. A client adds none beyond; of those that concurrent
+/// writes add, an answer, which is one line, tells but whose they are.
+pub(super) const SIBLINGS_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX;
 
 impl Causal {
     #[expect(clippy::wildcard_enum_match_arm, reason = "no other is a read of this mode")]
@@ -38,17 +38,17 @@ impl Causal {
             Some(Read::Linearizable) | None if has_context => Served::Session,
             Some(Read::Linearizable) | None => Served::Local,
         };
-        let (served, outcome) = match request {
+        let (served, reply) = match request {
             Request::Get { key, read, context, .. } => {
-                (session(read, context.is_some()), Ok(Reply::Get(Box::new(self.get(&key)))))
+                (session(read, context.is_some()), Reply::Get(Box::new(self.get(&key))))
             }
             Request::List(range) => {
                 let served = session(range.read, range.context.is_some());
-                (served, Ok(Reply::List(self.list(&range))))
+                (served, Reply::List(self.list(&range)))
             }
             Request::Conflicts { prefix, start, limit, .. } => {
                 let found = self.conflicts(&prefix, start.as_deref(), limit);
-                (Served::Local, Ok(Reply::Conflicts(found)))
+                (Served::Local, Reply::Conflicts(found))
             }
             Request::Sync { prefix, dry_run } => {
                 self.begin_repair(now, id, prefix, dry_run, effects);
@@ -56,11 +56,10 @@ impl Causal {
             }
             _ => unreachable!("the node answers these itself, or another protocol does"),
         };
-        let outcome: Result<Reply, Failure> = outcome;
-        effects.answer(id, Answer::Reply(self.header(Some(served)), outcome));
+        effects.answer(id, Answer::Reply(self.header(Some(served)), Ok(reply)));
     }
 
-    fn get(&mut self, key: &Key) -> Get {
+    fn get(&self, key: &Key) -> Get {
         let context = Some(self.context());
         let versions = self.store.get(key);
         if versions.is_empty() {
@@ -78,7 +77,7 @@ impl Causal {
         Get { found: true, item, siblings, conflict, context }
     }
 
-    fn list(&mut self, range: &Range) -> List {
+    fn list(&self, range: &Range) -> List {
         let context = Some(self.context());
         List { context, ..self.list_where(range, |_| true) }
     }

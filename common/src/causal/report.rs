@@ -1,8 +1,10 @@
 //! What the node tells operators of causal mode.
 
 use crate::causal::Causal;
+use crate::causal::clock::VectorClock;
 use crate::causal::detector::Detector;
 use crate::causal::peer::Peer;
+use crate::causal::store::Store;
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::status::{CausalStatus, Suspicion};
 use crate::identity::{NodeId, NodeName};
@@ -66,17 +68,8 @@ impl Causal {
         })
     }
 
-    /// How many writes a member lacks, as far as is known.
-    pub fn unacked_of(&self, member: NodeId) -> u64 {
-        self.lag_of(member)
-    }
-
     /// Whether a member is taken for failed, however long it was not heard.
-    pub fn suspects(&self, member: NodeId) -> bool {
-        self.is_suspected(member)
-    }
-
-    pub(super) fn is_suspected(&self, member: NodeId) -> bool {
+    pub fn is_suspected(&self, member: NodeId) -> bool {
         self.detectors.get(&member).is_some_and(Detector::is_suspected)
     }
 
@@ -88,12 +81,12 @@ impl Causal {
     }
 
     /// The keys.
-    pub fn store(&self) -> &crate::causal::store::Store {
+    pub fn store(&self) -> &Store {
         &self.store
     }
 
     /// What this node has seen.
-    pub fn clock(&self) -> &crate::causal::clock::VectorClock {
+    pub fn clock(&self) -> &VectorClock {
         &self.clock
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::causal::clock::Dot;
 use crate::causal::context::Context;
+use crate::causal::read::SIBLINGS_BYTES_MAX;
 use crate::causal::repeated::hash_of;
 use crate::causal::version::Version;
 use crate::causal::write::{LAMPORT_MAX, Tagged, Write};
@@ -27,9 +28,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Versions of a key that a client may let come to be (L8): a page of them is one line.
 const VERSIONS_MAX: usize = 1_024;
-
-/// What versions take that a client lets stand beside another, in bytes: all are told in one line.
-const SIBLINGS_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX;
 
 /// What the elements of a set take together, in bytes: a set is read as one value.
 const SET_BYTES_MAX: usize = VALUE_BYTES_MAX / 2;

@@ -52,7 +52,7 @@ impl Node {
                 peer.state = self.peer_state(raft, node);
                 if let Some(causal) = &self.causal {
                     peer.suspicion = causal.suspicion_of(now, node);
-                    peer.unacked = Some(causal.unacked_of(node));
+                    peer.unacked = Some(causal.lag_of(node));
                 }
             }
         }

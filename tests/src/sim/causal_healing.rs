@@ -71,7 +71,7 @@ impl World {
             if status.syncing.is_some() {
                 return Some(format!("{id} takes a state over: {status:?}"));
             }
-            let suspected = self.live().find(|(other, _)| causal.suspects(*other));
+            let suspected = self.live().find(|(other, _)| causal.is_suspected(*other));
             if let Some((other, _)) = suspected {
                 return Some(format!("{id} suspects {other}"));
             }
@@ -122,7 +122,7 @@ impl World {
         let until = self.now + self.profile.pace.election_timeout * DETECTION;
         let is_suspected = |world: &Self| {
             let mut others = world.live().filter_map(|(_, node)| node.causal());
-            others.all(|causal| causal.suspects(id))
+            others.all(|causal| causal.is_suspected(id))
         };
         if !self.run(until, is_suspected)? {
             return Err(violation("a dead member is suspected", format!("{id} is not")));

@@ -180,8 +180,8 @@ fn who_was_never_heard_is_suspected() {
     let mut cluster = Cluster::of(2);
     cluster.restart(1);
     cluster.live(20);
-    assert!(cluster.node(1).suspects(NodeId(2)));
+    assert!(cluster.node(1).is_suspected(NodeId(2)));
     cluster.connect(1, 2);
     cluster.live(20);
-    assert!(!cluster.node(1).suspects(NodeId(2)));
+    assert!(!cluster.node(1).is_suspected(NodeId(2)));
 }
