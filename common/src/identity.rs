@@ -1,4 +1,4 @@
-//! Who a node is: its name, its id, its cluster, and how often it has started.
+//! Who a node is: its name, its id, its cluster, and how often it has started; and the ids of leases.
 
 use std::fmt;
 use std::str::FromStr;
@@ -122,6 +122,19 @@ random_id! {
 random_id! {
     /// One cluster, drawn at bootstrap. Nodes of different clusters refuse each other.
     ClusterId
+}
+
+random_id! {
+    /// A lease of the cluster: what ends with it is removed with it.
+    LeaseId
+}
+
+impl FromStr for LeaseId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u64::from_str_radix(text, 16).map(Self)
+    }
 }
 
 /// How often a node has started with its data directory. It tells a restarted node's writes

@@ -202,9 +202,9 @@ fn may_change(request: &Request) -> bool {
         | Request::Add { .. }
         | Request::Remove { .. }
         | Request::Resolve { .. }
-        | Request::Txn { .. }
         | Request::Fault(Some(_))
         | Request::TransferLeader { .. } => true,
+        Request::Kv(kv) => kv.is_write(),
         Request::Member { dry_run, .. }
         | Request::ModeSet { dry_run, .. }
         | Request::Sync { dry_run, .. } => !dry_run,

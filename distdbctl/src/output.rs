@@ -143,7 +143,7 @@ fn tell(problem: &Problem, is_json: bool, is_quiet: bool) {
         return;
     }
     let acks = problem.acks.as_deref().map(acknowledged);
-    let parts = [Some(problem.message.clone()), acks, problem.hint.clone()];
+    let parts = [Some(problem.message.clone()), acks, problem.hint.clone().map(String::from)];
     say(&parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
 }
 

@@ -1,6 +1,7 @@
 //! Why a command failed: what is said on stderr, and which exit code that is.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use common::control::failure::{Applied, ErrorCode, Failure};
 use common::identity::NodeName;
@@ -22,13 +23,15 @@ pub(crate) struct Problem {
     /// What its client has seen by a write in causal mode that took effect all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) context: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) floor: Option<NonZeroU64>,
     /// One line for people.
     pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after_ms: Option<u64>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hint: Option<String>,
+    pub(crate) hint: Option<Box<str>>,
 }
 
 /// A node's reason, or the client's own.
@@ -83,9 +86,10 @@ pub(crate) enum OwnCode {
 impl Problem {
     pub(crate) fn new(code: OwnCode, message: impl Into<String>) -> Self {
         let message = message.into();
-        let (applied, acks, retry_after_ms, hint) = Default::default();
-        let context = None;
-        Self { code: Code::Own(code), applied, acks, context, message, retry_after_ms, hint }
+        let code = Code::Own(code);
+        let (applied, acks, context, floor) = Default::default();
+        let (retry_after_ms, hint) = Default::default();
+        Self { code, applied, acks, context, floor, message, retry_after_ms, hint }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -94,7 +98,7 @@ impl Problem {
 
     #[must_use]
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into_boxed_str());
         self
     }
 
@@ -136,8 +140,10 @@ impl Problem {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        let Failure { code, applied, acks, context, message, retry_after_ms, hint } = failure;
-        Self { code: Code::Node(code), applied, acks, context, message, retry_after_ms, hint }
+        let Failure { code, applied, acks, context, floor, message, retry_after_ms, hint } =
+            failure;
+        let code = Code::Node(code);
+        Self { code, applied, acks, context, floor, message, retry_after_ms, hint }
     }
 }
 

@@ -167,7 +167,7 @@ fn patience(request: &Request) -> Patience {
         | Request::Live
         | Request::Ready
         | Request::Health
-        | Request::Txn { .. }
+        | Request::Kv(_)
         | Request::Sync { .. }
         | Request::Fault(_)
         | Request::Modes

@@ -71,6 +71,7 @@ pub(crate) struct Driver {
 }
 
 /// What the loop waits for.
+#[expect(clippy::large_enum_variant, reason = "requests are what it wakes for most")]
 enum Wake {
     Peer(PeerInput),
     Client(ClientInput),

@@ -233,6 +233,7 @@ impl Names {
                 format!("modes {}", rows.collect::<Vec<_>>().join(", "))
             }
             Reply::Explain(told) => told.verdict.clone(),
+            Reply::Kv(reply) => format!("{reply:?}"),
         }
     }
 }
@@ -296,7 +297,7 @@ fn request(request: &Request) -> String {
         Request::Remove { key, value: element, .. } => format!("remove {key} {}", value(element)),
         Request::Conflicts { prefix, .. } => format!("conflicts {prefix}*"),
         Request::Resolve { key, value: held, .. } => format!("resolve {key} {}", value(held)),
-        Request::Txn { .. } => "txn".to_owned(),
+        Request::Kv(kv) => format!("{kv:?}"),
         Request::Modes => "modes".to_owned(),
         Request::Explain { .. } => "explain".to_owned(),
     }

@@ -368,7 +368,7 @@ impl Broadcast {
             | Request::Remove { .. }
             | Request::Conflicts { .. }
             | Request::Resolve { .. }
-            | Request::Txn { .. } => unreachable!("the node answers these itself"),
+            | Request::Kv(_) => unreachable!("the node answers these itself"),
         };
         let served = is_read.then_some(Served::Local);
         effects.answer(id, Answer::Reply(Header { served, ..self.header() }, outcome));

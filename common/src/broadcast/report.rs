@@ -42,6 +42,7 @@ impl Broadcast {
             wal_bytes: 0,
             disk_full: false,
             causal: None,
+            raft: None,
         }
     }
 

@@ -31,6 +31,17 @@ impl TextBytes {
     pub fn byte_count(&self) -> usize {
         self.0.len()
     }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("it came from a text, or split checked that")
+    }
+}
+
+impl From<String> for TextBytes {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
 }
 
 impl Base64Bytes {
@@ -83,7 +94,7 @@ fn escaped_bytes_at_most(text: &str) -> usize {
 
 impl Serialize for TextBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(std::str::from_utf8(&self.0).expect("split checked that"))
+        serializer.serialize_str(self.as_str())
     }
 }
 

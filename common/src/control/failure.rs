@@ -1,6 +1,7 @@
 //! What a request that failed says: a code of a closed list, and whether it took effect.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +129,9 @@ pub struct Failure {
     /// Of a write in causal mode that took effect all the same: what its client has seen by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
+    /// Of `compacted`: what was before this revision is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<NonZeroU64>,
     /// One line for people.
     pub message: String,
     /// When it may be worth another try, in milliseconds.
@@ -135,7 +139,7 @@ pub struct Failure {
     pub retry_after_ms: Option<u64>,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
 }
 
 impl Failure {
@@ -146,6 +150,7 @@ impl Failure {
             applied: Some(Applied::No),
             acks: None,
             context: None,
+            floor: None,
             message: message.into(),
             retry_after_ms: None,
             hint: None,
@@ -160,7 +165,7 @@ impl Failure {
     /// The same, with the next thing to do.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into_boxed_str());
         self
     }
 

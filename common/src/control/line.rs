@@ -2,7 +2,9 @@
 
 mod fault;
 mod keys;
+mod kv;
 mod mistake;
+mod txn;
 mod write;
 
 use std::sync::Arc;
@@ -16,8 +18,9 @@ use crate::control::bytes::{Base64Bytes, TextBytes};
 use crate::control::condition::Condition;
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::fault::Direction;
-use crate::control::line::keys::Part;
+use crate::control::line::txn::{ComparePart, OpPart};
 use crate::control::request::{Call, MemberChange, Purpose, Read, Request, RequestTag};
+use crate::control::watching::EventKind;
 use crate::kv::key::{Key, KeyError, check_prefix};
 use crate::modes::{Mode, Resolver, Rule};
 
@@ -81,9 +84,9 @@ members! {
     if_revision: u64,
     if_value: TextBytes,
     if_value_b64: Base64Bytes,
-    r#if: Vec<Part>,
-    then: Vec<Part>,
-    r#else: Vec<Part>,
+    r#if: Vec<ComparePart>,
+    then: Vec<OpPart>,
+    r#else: Vec<OpPart>,
     prefix: Arc<str>,
     start: Arc<str>,
     end: Arc<str>,
@@ -103,10 +106,24 @@ members! {
     mode: Mode,
     resolver: Resolver,
     dry_run: bool,
+    once: Arc<str>,
+    revision: u64,
+    at_ms: u64,
+    to: u64,
+    keep_ms: u64,
+    lease: Arc<str>,
+    ttl_ms: u64,
+    fence: u64,
+    name: Arc<str>,
+    token: u64,
+    shared: bool,
+    slots: u32,
+    no_wait: bool,
+    events: Vec<EventKind>,
 }
 
-/// The operations of this version. One that is refused in any case is not among them.
-const OPERATIONS: [&str; 26] = [
+/// The operations of this version.
+const OPERATIONS: [&str; 40] = [
     "hello",
     "put",
     "get",
@@ -133,6 +150,20 @@ const OPERATIONS: [&str; 26] = [
     "explain",
     "sync",
     "fault",
+    "txn",
+    "history",
+    "diff",
+    "compact",
+    "lease_grant",
+    "lease_revoke",
+    "lease_keep_alive",
+    "lease_show",
+    "lease_list",
+    "lock",
+    "unlock",
+    "elect",
+    "resign",
+    "leader",
 ];
 
 impl Call {
@@ -157,6 +188,7 @@ impl Call {
         members.id.clone_from(&self.id);
         members.timeout_ms = self.timeout.map(milliseconds);
         members.request.clone_from(&self.tag);
+        members.once = self.once.as_ref().map(|once| once.as_str().into());
         let mut line = serde_json::to_vec(&members).expect("strings and numbers serialize");
         line.push(b'\n');
         line
@@ -173,9 +205,10 @@ impl Line {
         if let Some(tag) = &tag {
             check_tag(tag)?;
         }
+        let once = if request.is_write() { self.take_once()? } else { None };
         match self.left_over() {
             Some(member) => Err(Failure::bad_request(format!("{op} takes no member `{member}`"))),
-            None => Ok(Call { id: None, timeout, tag, request }),
+            None => Ok(Call { timeout, tag, once, ..Call::new(request) }),
         }
     }
 
@@ -184,17 +217,17 @@ impl Line {
             "put" => self.take_put()?,
             "get" => self.take_get()?,
             "delete" => self.take_delete()?,
-            "list" => Request::List(self.take_range()?),
+            "list" => self.take_list()?,
             "incr" => self.take_incr()?,
             "add" => self.take_add()?,
             "remove" => self.take_remove()?,
             "conflicts" => self.take_conflicts()?,
             "resolve" => self.take_resolve()?,
-            "txn" => self.take_txn()?,
             "watch" => Request::Watch {
                 selection: self.take_selection()?,
                 from: self.from.take(),
                 previous: self.previous.take().unwrap_or(false),
+                only: self.take_kinds(),
                 progress: self.take_progress()?,
             },
             "cancel" => {
@@ -221,6 +254,7 @@ impl Line {
             "ready" => Request::Ready,
             "health" => Request::Health,
             "sync" => Request::Sync { prefix: self.take_prefix()?, dry_run: self.take_dry_run() },
+            _ if OPERATIONS.contains(&op) => self.take_kv(op)?,
             _ => return Err(unknown_operation(op)),
         })
     }

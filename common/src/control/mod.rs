@@ -28,6 +28,7 @@ pub mod condition;
 pub mod conflict;
 pub mod failure;
 pub mod fault;
+pub mod kv;
 pub mod line;
 pub mod reply;
 pub mod request;

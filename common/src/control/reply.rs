@@ -8,9 +8,10 @@ use crate::control::cluster::{Explain, MemberChanged, Modes, Transferred};
 use crate::control::conflict::{Conflicts, Sibling};
 use crate::control::failure::Failure;
 use crate::control::fault::Faults;
+use crate::control::kv::reply::KvReply;
 use crate::control::status::{Check, Hello, Members, Status};
 use crate::control::watching::WatchBegun;
-use crate::identity::NodeName;
+use crate::identity::{LeaseId, NodeName};
 use crate::kv::key::Key;
 use crate::kv::value::Value;
 use crate::modes::Mode;
@@ -135,6 +136,8 @@ pub enum Reply {
     Modes(Modes),
     /// Of `explain`.
     Explain(Box<Explain>),
+    /// Of what raft mode alone can do.
+    Kv(Box<KvReply>),
 }
 
 /// A value was stored.
@@ -151,7 +154,16 @@ pub struct Put {
     /// In causal mode: what the node has seen, this write included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
-    /// Whether it had been executed before, under the same `request`.
+    /// The value before, where it was asked for and there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<TextBytes>,
+    /// The same where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_b64: Option<Base64Bytes>,
+    /// The lease with which the key ends, where it got one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseId>,
+    /// Whether it had been executed before, under the same `request` or `once`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duplicate: bool,
 }
@@ -159,7 +171,16 @@ pub struct Put {
 impl Put {
     /// A write that was made here and of which there is nothing else to say.
     pub fn of(revision: u64) -> Self {
-        Self { revision, sent_to: None, acks: None, context: None, duplicate: false }
+        Self {
+            revision,
+            sent_to: None,
+            acks: None,
+            context: None,
+            previous: None,
+            previous_b64: None,
+            lease: None,
+            duplicate: false,
+        }
     }
 }
 
@@ -179,7 +200,13 @@ pub struct Delete {
     /// In causal mode: what the node has seen, this write included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
-    /// Whether it had been executed before, under the same `request`.
+    /// The value before, where it was asked for and there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<TextBytes>,
+    /// The same where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_b64: Option<Base64Bytes>,
+    /// Whether it had been executed before, under the same `request` or `once`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duplicate: bool,
 }
@@ -187,7 +214,16 @@ pub struct Delete {
 impl Delete {
     /// A removal that was made here and of which there is nothing else to say.
     pub fn of(deleted: u64, revision: u64) -> Self {
-        Self { deleted, revision, sent_to: None, acks: None, context: None, duplicate: false }
+        Self {
+            deleted,
+            revision,
+            sent_to: None,
+            acks: None,
+            context: None,
+            previous: None,
+            previous_b64: None,
+            duplicate: false,
+        }
     }
 }
 
@@ -254,6 +290,9 @@ pub struct Item {
     pub mod_revision: u64,
     /// How often it has been written since it came to be.
     pub version: u64,
+    /// In raft mode: the lease with which it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseId>,
 }
 
 impl Item {
@@ -267,6 +306,7 @@ impl Item {
             create_revision: create,
             mod_revision: modified,
             version,
+            lease: None,
         }
     }
 }

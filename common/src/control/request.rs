@@ -9,6 +9,8 @@ use crate::control::Id;
 use crate::control::acks::Acks;
 use crate::control::condition::Condition;
 use crate::control::fault::Fault;
+use crate::control::kv::{Kv, OnceId};
+use crate::control::watching::EventKind;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
 use crate::modes::Rule;
@@ -23,14 +25,18 @@ pub struct Call {
     /// Makes a retry of a write in raft mode harmless. Broadcast mode keeps no table of these: its
     /// writes of a value are idempotent by themselves.
     pub tag: Option<RequestTag>,
+    /// Makes a write in raft mode happen once in a day, whoever sends it.
+    pub once: Option<OnceId>,
+    /// Who asks, as the kernel says; told by the daemon, never by the line.
+    pub uid: Option<u32>,
     /// The operation.
     pub request: Request,
 }
 
 impl Call {
-    /// A call without id, timeout and tag.
+    /// A call without what may go with it.
     pub fn new(request: Request) -> Self {
-        Self { id: None, timeout: None, tag: None, request }
+        Self { id: None, timeout: None, tag: None, once: None, uid: None, request }
     }
 }
 
@@ -60,8 +66,6 @@ pub enum Request {
         /// In causal mode: what the client has seen. The write takes the place of the versions in
         /// it; without one, of all that the node holds.
         context: Option<Context>,
-        /// Whether it is to be done under a condition only, which takes a consensus.
-        conditional: bool,
     },
     /// Reads a key.
     Get {
@@ -136,12 +140,8 @@ pub enum Request {
         /// What the client has seen, as of [`Request::Put`].
         context: Option<Context>,
     },
-    /// Several operations at once, on keys in raft mode. They are not known yet, but keys of other
-    /// modes are refused as they always will be.
-    Txn {
-        /// All that it names.
-        keys: Vec<Key>,
-    },
+    /// What raft mode alone can do.
+    Kv(Box<Kv>),
     /// Reads a range of keys, in the order of their bytes.
     List(Range),
     /// Follows changes.
@@ -152,6 +152,8 @@ pub enum Request {
         from: Option<u64>,
         /// Whether events carry the value before.
         previous: bool,
+        /// What is told; all, where it is left out.
+        only: Option<Vec<EventKind>>,
         /// How often a quiet watch says how far it is.
         progress: Option<Duration>,
     },
@@ -237,7 +239,7 @@ pub enum Purpose {
 impl Request {
     /// Stores a value; what causal mode can be asked for besides is left out.
     pub fn put(key: Key, value: Value) -> Self {
-        Self::Put { key, value, acks: Acks::default(), context: None, conditional: false }
+        Self::Put { key, value, acks: Acks::default(), context: None }
     }
 
     /// Reads a key; what a session asks for besides is left out.
@@ -293,8 +295,8 @@ impl Request {
             | Self::Incr { .. }
             | Self::Add { .. }
             | Self::Remove { .. }
-            | Self::Resolve { .. }
-            | Self::Txn { .. } => true,
+            | Self::Resolve { .. } => true,
+            Self::Kv(kv) => kv.is_write(),
             Self::ModeSet { dry_run, .. } => !dry_run,
             Self::Hello
             | Self::Get { .. }
@@ -332,7 +334,7 @@ pub enum Read {
 }
 
 /// One key, or all keys with a prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Selection {
     /// Just this one.
     Key(Key),

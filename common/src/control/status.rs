@@ -114,6 +114,32 @@ pub struct Status {
     /// Where causal mode runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causal: Option<CausalStatus>,
+    /// Where raft mode runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raft: Option<RaftStatus>,
+}
+
+/// What a node holds in raft mode beside keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RaftStatus {
+    /// What was before this revision is not kept.
+    pub floor: u64,
+    /// Changes that are kept.
+    pub history_events: u64,
+    /// What they take beyond the keys as they are, in bytes.
+    pub history_bytes: u64,
+    /// What keys and history may take together, in bytes; none without a bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+    /// Leases that run.
+    pub leases: u64,
+    /// Claims to locks, granted or not.
+    pub claims: u64,
+    /// Ids of `once` that are remembered.
+    pub once_ids: u64,
+    /// The clock that leases go by, in milliseconds: it stands still while nothing is written and
+    /// there is no lease.
+    pub log_ms: u64,
 }
 
 /// What a node knows of a peer.

@@ -76,13 +76,15 @@ pub struct WatchEvent {
 }
 
 /// What happened to a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// It was stored.
     Put,
     /// It was removed.
     Delete,
+    /// It ended with its lease.
+    Expire,
 }
 
 impl EventKind {
@@ -91,6 +93,7 @@ impl EventKind {
         match self {
             Self::Put => "put",
             Self::Delete => "delete",
+            Self::Expire => "expire",
         }
     }
 }

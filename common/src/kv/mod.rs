@@ -3,6 +3,7 @@
 
 pub(crate) mod bytes_shared;
 pub mod command;
+pub mod condition;
 pub mod key;
 pub mod page;
 pub mod session;

@@ -42,7 +42,7 @@ impl Node {
                 ok: false,
                 verdict: format!("{subject} don't work"),
                 facts: vec![fact("node", &failure.message, false)],
-                next: failure.hint,
+                next: failure.hint.map(String::from),
             },
         };
         Ok(crate::control::reply::Reply::Explain(Box::new(explained)))

@@ -3,6 +3,7 @@
 use crate::causal::Causal;
 use crate::control::acks::Acks;
 use crate::control::failure::{ErrorCode, Failure};
+use crate::control::kv::Kv;
 use crate::control::request::Selection;
 use crate::kv::key::Key;
 use crate::modes::Mode;
@@ -10,19 +11,8 @@ use crate::node::Node;
 
 impl Node {
     /// The mode of a key that is to be written, if it can do so.
-    pub(super) fn mode_to_put(
-        &self,
-        key: &Key,
-        acks: Acks,
-        conditional: bool,
-    ) -> Result<Mode, Failure> {
+    pub(super) fn mode_to_put(&self, key: &Key, acks: Acks) -> Result<Mode, Failure> {
         let mode = self.mode_of(key.as_str())?;
-        if conditional {
-            return Err(match mode {
-                Mode::Raft => Failure::bad_request("conditions of a put are not known yet"),
-                Mode::Broadcast | Mode::Causal => needs_raft("a condition", key, mode),
-            });
-        }
         self.check_acks(mode, acks).map(|()| mode)
     }
 
@@ -101,16 +91,18 @@ impl Node {
         self.mode_to_merge_all("sync of a prefix", prefix.unwrap_or_default())
     }
 
-    /// Several operations at once take a consensus; where there is one, they are not known yet.
-    pub(super) fn refuse_txn(&self, keys: &[Key]) -> Failure {
-        for key in keys {
-            match self.mode_of(key.as_str()) {
-                Ok(Mode::Raft) => {}
-                Ok(mode) => return needs_raft("txn", key, mode),
-                Err(failure) => return failure,
+    /// What takes a consensus is for keys in raft mode alone.
+    pub(super) fn check_consensus(&self, kv: &Kv) -> Result<(), Failure> {
+        for selection in kv.selections() {
+            let (mode, what) = match &selection {
+                Selection::Key(key) => (self.mode_of(key.as_str())?, key.as_str()),
+                Selection::Prefix(prefix) => (self.mode_of_all(prefix)?, prefix.as_str()),
+            };
+            if mode != Mode::Raft {
+                return Err(needs_raft(what, mode));
             }
         }
-        Failure::new(ErrorCode::UnknownOp, "transactions are not known yet")
+        self.check_raft()
     }
 
     /// This node's part in Lab 2, for a request that needs it.
@@ -131,9 +123,9 @@ impl Node {
 const TO_CAUSAL: &str =
     "give a prefix without keys to it: distdbctl mode set PREFIX causal [--resolver NAME]";
 
-fn needs_raft(what: &str, key: &Key, mode: Mode) -> Failure {
+fn needs_raft(what: &str, mode: Mode) -> Failure {
     let mode = mode.as_str();
-    let message = format!("{what} takes keys in raft mode; {key} is in {mode} mode");
+    let message = format!("that takes keys in raft mode; {what:?} is in {mode} mode");
     Failure::new(ErrorCode::ModeMismatch, message)
         .with_hint("distdbctl mode list shows which prefixes are in which mode")
 }
@@ -199,22 +191,27 @@ mod tests {
         Key::try_from("k").expect("a key")
     }
 
-    fn put(acks: Acks, conditional: bool) -> Request {
-        Request::Put { key: key(), value: Value::default(), acks, context: None, conditional }
+    fn put(acks: Acks) -> Request {
+        Request::Put { key: key(), value: Value::default(), acks, context: None }
     }
 
     #[test]
     fn what_takes_a_consensus_is_refused_where_there_is_none() {
         for mode in [Mode::Broadcast, Mode::Causal] {
-            let mut node = founder(mode);
-            let txn = Request::Txn { keys: vec![key()] };
-            assert_eq!(refused(&mut node, txn), ErrorCode::ModeMismatch, "{mode:?}");
-            let put = put(Acks::default(), true);
-            assert_eq!(refused(&mut node, put), ErrorCode::ModeMismatch, "{mode:?}");
+            for line in [
+                r#"{"op":"txn","if":[{"key":"k","target":"mod","is":"=","to":0}],"then":[]}"#,
+                r#"{"op":"txn","then":[{"op":"delete","prefix":"k"}]}"#,
+                r#"{"op":"put","key":"k","value":"v","if_absent":true}"#,
+                r#"{"op":"put","key":"k","value":"v","ttl_ms":1000}"#,
+                r#"{"op":"delete","key":"k","if_revision":1}"#,
+                r#"{"op":"get","key":"k","revision":1}"#,
+                r#"{"op":"lock","name":"k","lease":"1"}"#,
+            ] {
+                let call = Call::parse(line.as_bytes()).expect(line);
+                let code = refused(&mut founder(mode), call.request);
+                assert_eq!(code, ErrorCode::ModeMismatch, "{mode:?}: {line}");
+            }
         }
-        let mut raft = founder(Mode::Raft);
-        assert_eq!(refused(&mut raft, Request::Txn { keys: vec![key()] }), ErrorCode::UnknownOp);
-        assert_eq!(refused(&mut raft, put(Acks::default(), true)), ErrorCode::BadRequest);
     }
 
     #[test]
@@ -246,7 +243,7 @@ mod tests {
             (Mode::Raft, Acks::Nodes(2)),
             (Mode::Raft, Acks::All),
         ] {
-            let code = refused(&mut founder(mode), put(acks, false));
+            let code = refused(&mut founder(mode), put(acks));
             assert_eq!(code, ErrorCode::ModeMismatch, "{mode:?}: {acks}");
         }
     }

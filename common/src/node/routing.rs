@@ -22,9 +22,7 @@ impl Node {
             self.name_stranger(member);
         }
         let target = match &call.request {
-            Request::Put { key, acks, conditional, .. } => {
-                self.mode_to_put(key, *acks, *conditional)
-            }
+            Request::Put { key, acks, .. } => self.mode_to_put(key, *acks),
             Request::Get { key, .. } => self.mode_of(key.as_str()),
             Request::Delete { selection, acks, .. } => self.mode_to_delete(selection, *acks),
             Request::Incr { key, .. } => self.mode_to_merge("incr", key),
@@ -32,7 +30,9 @@ impl Node {
             Request::Remove { key, .. } => self.mode_to_merge("remove", key),
             Request::Resolve { key, .. } => self.mode_to_merge("resolve", key),
             Request::Conflicts { prefix, .. } => self.mode_to_merge_all("conflicts", prefix),
-            Request::Txn { keys } => Err(self.refuse_txn(keys)),
+            Request::Kv(kv) => self.check_consensus(kv).and_then(|()| {
+                Err(Failure::new(ErrorCode::UnknownOp, "that is not known yet in raft mode"))
+            }),
             Request::List(range) => match self.mode_of_all(&range.prefix) {
                 Err(failure) if failure.code == ErrorCode::ModeMismatch => {
                     self.mixed.expect(id, range.clone());
@@ -106,7 +106,7 @@ impl Node {
     }
 
     /// The operations of Raft need one.
-    fn check_raft(&self) -> Result<(), Failure> {
+    pub(super) fn check_raft(&self) -> Result<(), Failure> {
         if self.raft.is_some() {
             return Ok(());
         }
@@ -156,7 +156,7 @@ impl Node {
             Request::Hello => Ok(self.greet()),
             Request::Live => Ok(self.live()),
             Request::Cancel { target } => Ok(self.cancel(id.connection, &target, effects)),
-            Request::Watch { selection, from, previous, progress } => {
+            Request::Watch { selection, from, previous, only: _, progress } => {
                 let watch = Watch { id: call.id, selection, previous, progress };
                 self.watch(now, id, watch, from)
             }
@@ -178,7 +178,7 @@ impl Node {
             | Request::Remove { .. }
             | Request::Conflicts { .. }
             | Request::Resolve { .. }
-            | Request::Txn { .. }
+            | Request::Kv(_)
             | Request::Sync { .. }
             | Request::Member { .. }
             | Request::TransferLeader { .. }

@@ -181,7 +181,7 @@ pub enum Answered {
         /// Why, for people.
         message: String,
         /// What to do about it.
-        hint: Option<String>,
+        hint: Option<Box<str>>,
     },
 }
 

@@ -145,7 +145,7 @@ impl Work {
             | Request::Remove { .. }
             | Request::Conflicts { .. }
             | Request::Resolve { .. }
-            | Request::Txn { .. }
+            | Request::Kv(_)
             | Request::Fault(_)
             | Request::Explain { .. } => unreachable!("these are not for raft"),
         };

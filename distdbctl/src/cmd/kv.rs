@@ -29,7 +29,6 @@ pub(crate) fn put(
         value: value(&put.source)?,
         acks: put.writing.acks(),
         context: put.writing.context.clone(),
-        conditional: false,
     };
     print_write(&client()?.ask(&request)?, output)?;
     Ok(Exit::DONE)

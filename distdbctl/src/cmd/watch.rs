@@ -22,6 +22,7 @@ pub(crate) fn watch(
         selection: selection(watch)?,
         from: watch.from,
         previous: false,
+        only: None,
         progress: None,
     };
     if !watch.command.is_empty() {

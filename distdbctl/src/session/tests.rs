@@ -164,9 +164,8 @@ fn a_request_says_what_was_seen_unless_it_says_something_else() {
         request
     };
     let context = || Some(session.context.clone());
-    let (value, acks, conditional) = (Value::default(), Acks::default(), false);
-    let put =
-        |context| Request::Put { key: key(), value: value.clone(), acks, context, conditional };
+    let (value, acks) = (Value::default(), Acks::default());
+    let put = |context| Request::Put { key: key(), value: value.clone(), acks, context };
     assert_eq!(told(put(None)), put(context()));
     let other = Some(seen(&[(1, 1)], 0).context);
     assert_eq!(told(put(other.clone())), put(other));

@@ -35,7 +35,8 @@ impl Additions<'_> {
             | Reply::Fault(_)
             | Reply::MemberChanged(_)
             | Reply::Transferred(_)
-            | Reply::Modes(_) => {}
+            | Reply::Modes(_)
+            | Reply::Kv(_) => {}
         }
     }
 

@@ -51,7 +51,7 @@ fn is_about_keys(answer: &Answer) -> bool {
     };
     match reply {
         Reply::Put(_) | Reply::Get(_) | Reply::Delete(_) | Reply::List(_) => true,
-        Reply::Count(_) | Reply::Conflicts(_) => true,
+        Reply::Count(_) | Reply::Conflicts(_) | Reply::Kv(_) => true,
         Reply::Watch(_) | Reply::Wait(_) | Reply::Sync(_) => true,
         Reply::Hello(_) | Reply::Cancel(_) | Reply::Status(_) | Reply::Members(_) => false,
         Reply::Check(_) | Reply::Fault(_) | Reply::Explain(_) | Reply::Modes(_) => false,

@@ -196,5 +196,5 @@ fn all_with(prefix: Option<&String>) -> Selection {
 
 fn watch(prefix: Option<&String>) -> Request {
     let selection = all_with(prefix);
-    Request::Watch { selection, from: None, previous: true, progress: None }
+    Request::Watch { selection, from: None, previous: true, only: None, progress: None }
 }

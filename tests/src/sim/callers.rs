@@ -120,7 +120,7 @@ impl World {
         let tag = is_tagged
             .then(|| RequestTag { client: format!("{:032x}", caller + 1), seq: caller_state.seq });
         let timeout = self.dice.chance(0.7).then(|| self.dice.about(Duration::from_secs(1)));
-        let call = Call { id: Some(Id::Unsigned(1)), timeout, tag, request };
+        let call = Call { id: Some(Id::Unsigned(1)), timeout, tag, ..Call::new(request) };
         let said = ask.map(|ask| {
             let said = Said { caller, ask, invoked: self.now.0, heard: Heard::Nothing };
             self.callers.said.push(said);
@@ -212,6 +212,7 @@ impl World {
                 let revision = header.revision;
                 let place = (index, life);
                 let returned = self.now.0;
+                let reply = Box::new(reply);
                 self.hear(&open, Heard::Reply { returned, place, revision, reply });
                 let pause = self.dice.about(self.profile.operations);
                 self.plan_turn(caller, pause);

@@ -106,7 +106,7 @@ impl World {
             let key = Key::try_from("k/last").expect("a short text");
             let value = Value::try_from(format!("last{index}").into_bytes()).expect("short");
             let (acks, context) = (Acks::All, None);
-            self.ask(index, Request::Put { key, value, acks, context, conditional: false })?;
+            self.ask(index, Request::Put { key, value, acks, context })?;
         }
         Ok(())
     }

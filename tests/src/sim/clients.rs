@@ -58,7 +58,7 @@ impl World {
         session.sequence += 1;
         let (machine, connection, sequence) =
             (session.machine, session.connection, session.sequence);
-        let call = Call { id: Some(Id::Unsigned(sequence)), timeout, tag: None, request };
+        let call = Call { id: Some(Id::Unsigned(sequence)), timeout, ..Call::new(request) };
         let id = RequestId { connection, sequence };
         self.statistics.operations += 1;
         self.give(machine, Input::Request { id, call });
@@ -141,6 +141,7 @@ impl World {
             selection,
             from: None,
             previous: self.dice.chance(0.7),
+            only: None,
             progress: self.dice.chance(0.1).then_some(Duration::from_millis(100)),
         }
     }

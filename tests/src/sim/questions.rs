@@ -55,6 +55,7 @@ impl World {
                 selection: Selection::Prefix(self.dice.pick(&["r/", "x/", ""]).to_owned()),
                 from: None,
                 previous: true,
+                only: None,
                 progress: None,
             },
             9 if self.dice.chance(0.5) => Request::Wait(Condition::Leader),

@@ -134,7 +134,7 @@ impl World {
         let tag = is_tagged
             .then(|| RequestTag { client: format!("{:032x}", session + 1), seq: state.seq });
         let timeout = self.dice.chance(0.7).then(|| self.dice.about(Duration::from_secs(1)));
-        let call = Call { id: Some(Id::Unsigned(1)), timeout, tag, request };
+        let call = Call { id: Some(Id::Unsigned(1)), timeout, tag, ..Call::new(request) };
         self.statistics.operations += 1;
         Open { call, tries: 0, machine: self.dice.below(self.machines.len()), place: None }
     }
@@ -214,11 +214,11 @@ impl World {
         match self.dice.below(100) {
             0..26 => {
                 let (key, value) = (self.draw_key_below("k"), self.draw_value());
-                Request::Put { key, value, acks, context, conditional: false }
+                Request::Put { key, value, acks, context }
             }
             26..34 => {
                 let (key, value) = (self.draw_key_below("l"), self.draw_value());
-                Request::Put { key, value, acks, context, conditional: false }
+                Request::Put { key, value, acks, context }
             }
             34..46 => {
                 let delta = self.dice.below(14) as i64 - 3;
@@ -267,6 +267,7 @@ impl World {
                 selection: Selection::Prefix(self.dice.pick(&["k/", "n/"]).to_owned()),
                 from: None,
                 previous: true,
+                only: None,
                 progress: None,
             },
             2 => Request::Wait(Condition::Synced),
@@ -307,7 +308,8 @@ fn context_of(reply: &Reply) -> Option<&String> {
         | Reply::MemberChanged(_)
         | Reply::Transferred(_)
         | Reply::Modes(_)
-        | Reply::Explain(_) => None,
+        | Reply::Explain(_)
+        | Reply::Kv(_) => None,
     }
 }
 

@@ -79,7 +79,7 @@ impl Cluster {
 }
 
 pub(super) fn put(key: &str, text: &str, acks: Acks, context: Option<Context>) -> Request {
-    Request::Put { key: of(key), value: value(text), acks, context, conditional: false }
+    Request::Put { key: of(key), value: value(text), acks, context }
 }
 
 pub(super) fn incr(acks: Acks) -> Request {

@@ -2,36 +2,33 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::causal::context::Context;
 use crate::control::acks::Acks;
 use crate::control::bytes;
 use crate::control::failure::Failure;
+use crate::control::kv::Kv;
+use crate::control::line::kv::check_delete;
 use crate::control::line::{Line, missing};
 use crate::control::request::{Range, Request, Selection};
 use crate::kv::key::Key;
 use crate::kv::value::Value;
 
-/// A condition or an operation of a `txn`, as far as it is looked at.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Part {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<Arc<str>>,
-}
-
 impl Line {
     pub(super) fn take_put(&mut self) -> Result<Request, Failure> {
-        Ok(Request::Put {
-            value: self.take_value()?,
-            key: self.take_key()?,
-            acks: self.acks.take().unwrap_or_default(),
-            context: self.take_context()?,
-            conditional: self.take_is_conditional()?,
-        })
+        let (value, key) = (self.take_value()?, self.take_key()?);
+        if let Some(options) = self.take_put_options()? {
+            self.check_acks()?;
+            return Ok(Request::Kv(Box::new(Kv::Put { key, value, options })));
+        }
+        let acks = self.acks.take().unwrap_or_default();
+        Ok(Request::Put { key, value, acks, context: self.take_context()? })
     }
 
     pub(super) fn take_get(&mut self) -> Result<Request, Failure> {
+        if let Some(at) = self.take_moment()? {
+            let (key, read) = (self.take_key()?, self.read.take());
+            return Ok(Request::Kv(Box::new(Kv::Get { key, at, read })));
+        }
         Ok(Request::Get {
             key: self.take_key()?,
             read: self.read.take(),
@@ -41,8 +38,16 @@ impl Line {
     }
 
     pub(super) fn take_delete(&mut self) -> Result<Request, Failure> {
+        let (conditions, previous) =
+            (self.take_conditions()?, self.previous.take().unwrap_or(false));
+        let selection = self.take_selection()?;
+        if previous || !conditions.is_empty() {
+            check_delete(&selection, &conditions, previous)?;
+            self.check_acks()?;
+            return Ok(Request::Kv(Box::new(Kv::Delete { selection, conditions, previous })));
+        }
         Ok(Request::Delete {
-            selection: self.take_selection()?,
+            selection,
             acks: self.acks.take().unwrap_or_default(),
             context: self.take_context()?,
         })
@@ -92,13 +97,6 @@ impl Line {
         })
     }
 
-    pub(super) fn take_txn(&mut self) -> Result<Request, Failure> {
-        let parts = [self.r#if.take(), self.then.take(), self.r#else.take()];
-        let keys = parts.into_iter().flatten().flatten().filter_map(|part| part.key);
-        let key = |text| Key::try_from(text).map_err(|error| super::key_failure("key", error));
-        Ok(Request::Txn { keys: keys.map(key).collect::<Result<_, _>>()? })
-    }
-
     fn take_value(&mut self) -> Result<Value, Failure> {
         let value = bytes::join(self.value.take(), self.value_b64.take())?;
         value.ok_or_else(|| missing("value"))
@@ -110,12 +108,13 @@ impl Line {
         clock.map_err(|error| Failure::bad_request(format!("member `context`: {error}")))
     }
 
-    /// Conditions are checked as far as that goes without carrying them out.
-    fn take_is_conditional(&mut self) -> Result<bool, Failure> {
-        let value = bytes::join(self.if_value.take(), self.if_value_b64.take())?;
-        let on_existence = [self.if_absent.take(), self.if_exists.take()];
-        let revision = self.if_revision.take();
-        Ok(value.is_some() || revision.is_some() || on_existence.contains(&Some(true)))
+    /// What takes a consensus is on the disks of a majority before it is answered: that may be asked
+    /// for, and nothing else.
+    fn check_acks(&mut self) -> Result<(), Failure> {
+        match self.acks.take() {
+            None | Some(Acks::Majority | Acks::Nodes(1)) => Ok(()),
+            Some(_) => Err(Failure::bad_request("a condition takes no `acks` but majority")),
+        }
     }
 
     pub(super) fn take_selection(&mut self) -> Result<Selection, Failure> {
@@ -129,7 +128,16 @@ impl Line {
         }
     }
 
-    pub(super) fn take_range(&mut self) -> Result<Range, Failure> {
+    pub(super) fn take_list(&mut self) -> Result<Request, Failure> {
+        let at = self.take_moment()?;
+        let range = self.take_range()?;
+        Ok(match at {
+            Some(at) => Request::Kv(Box::new(Kv::List { range, at })),
+            None => Request::List(range),
+        })
+    }
+
+    fn take_range(&mut self) -> Result<Range, Failure> {
         Ok(Range {
             prefix: self.take_prefix()?.unwrap_or_default(),
             start: self.start.take().map(|text| text.to_string()),
@@ -182,11 +190,5 @@ impl Line {
         self.prefix = (!prefix.is_empty()).then(|| prefix.into());
         self.start = start.map(Arc::from);
         self.limit = limit;
-    }
-
-    /// What is refused in any case keeps no more than the keys that it names.
-    pub(super) fn set_txn(&mut self, keys: &[Key]) {
-        let part = |key: &Key| Part { key: Some(key.clone().into()) };
-        self.then = Some(keys.iter().map(part).collect());
     }
 }

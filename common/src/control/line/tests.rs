@@ -1,3 +1,5 @@
+mod kv;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -29,37 +31,14 @@ fn a_put_may_carry_text_or_base64() {
 #[test]
 fn an_unknown_operation_is_called_so_and_the_connection_lives() {
     for line in [
-        r#"{"id":"x","op":"lease_grant","ttl_ms":5}"#,
-        r#"{"id":"x","op":"txn","then":7}"#,
-        r#"{"id":"x","op":"txn","then":[],"as":{"of":"tomorrow"}}"#,
+        r#"{"id":"x","op":"teleport","ttl_ms":5}"#,
+        r#"{"id":"x","op":"teleport","then":7}"#,
+        r#"{"id":"x","op":"teleport","then":[],"as":{"of":"tomorrow"}}"#,
     ] {
         let error = fail(line.as_bytes());
         assert_eq!(error.failure.code, ErrorCode::UnknownOp, "{line}");
         assert_eq!((error.id, error.close), (Some(Id::Text("x".into())), false));
     }
-}
-
-/// What takes a consensus is refused by the mode of the keys, so these must be known.
-#[test]
-fn the_keys_of_what_takes_a_consensus_are_known() {
-    let txn = parse(
-        r#"{"op":"txn","if":[{"key":"a","target":"value","is":"=","to":"x"}],
-            "then":[{"op":"put","key":"b","value":"y"}],"else":[{"op":"delete","prefix":"c"}]}"#,
-    );
-    let keys = ["a", "b"].map(|text| Key::try_from(text).expect("a key")).to_vec();
-    assert_eq!(txn.request, Request::Txn { keys });
-    for condition in [
-        r#""if_absent":true"#,
-        r#""if_exists":true"#,
-        r#""if_revision":7"#,
-        r#""if_value":"x","if_revision":7"#,
-        r#""if_value_b64":"eA==","if_absent":false"#,
-    ] {
-        let put = parse(&format!(r#"{{"op":"put","key":"k","value":"v",{condition}}}"#));
-        assert!(matches!(put.request, Request::Put { conditional: true, .. }), "{condition}");
-    }
-    let put = parse(r#"{"op":"put","key":"k","value":"v","if_absent":false}"#);
-    assert!(matches!(put.request, Request::Put { conditional: false, .. }));
 }
 
 #[test]
@@ -213,11 +192,12 @@ fn any_causal() -> impl Strategy<Value = Request> {
     let (key, value) = (any_key, any_value);
     let (acks, context) = (any_acks, any_context);
     prop_oneof![
-        (key(), value(), acks(), context(), any::<bool>()).prop_map(
-            |(key, value, acks, context, conditional)| {
-                Request::Put { key, value, acks, context, conditional }
-            }
-        ),
+        (key(), value(), acks(), context()).prop_map(|(key, value, acks, context)| Request::Put {
+            key,
+            value,
+            acks,
+            context
+        }),
         (key(), any_read(), context(), any::<Option<u64>>()).prop_map(
             |(key, read, context, min_revision)| {
                 Request::Get { key, read, context, min_revision }
@@ -244,7 +224,6 @@ fn any_causal() -> impl Strategy<Value = Request> {
             value,
             context
         }),
-        prop::collection::vec(key(), 0..3).prop_map(|keys| Request::Txn { keys }),
         (prop::option::of("[a-z]{0,3}"), any::<bool>())
             .prop_map(|(prefix, dry_run)| Request::Sync { prefix, dry_run }),
     ]
@@ -263,7 +242,8 @@ fn any_request() -> impl Strategy<Value = Request> {
             }),
         (any_key(), any::<Option<u64>>(), any::<bool>()).prop_map(|(key, from, previous)| {
             let progress = Some(Duration::from_millis(50));
-            Request::Watch { selection: Selection::Key(key), from, previous, progress }
+            let only = previous.then(|| vec![EventKind::Delete, EventKind::Expire]);
+            Request::Watch { selection: Selection::Key(key), from, previous, only, progress }
         }),
         any::<i64>().prop_map(|n| Request::Cancel { target: Id::Signed(n.min(-1)) }),
         (0_u8..=4).prop_map(|quarters| {
@@ -322,6 +302,8 @@ proptest! {
             id: Some(Id::Unsigned(id)),
             timeout: Some(Duration::from_millis(u64::from(ms))),
             tag: request.is_write().then_some(tag),
+            once: None,
+            uid: None,
             request,
         };
         let line = call.to_line();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::control::line::{Line, milliseconds};
+use crate::control::line::{Line, kv, milliseconds};
 use crate::control::request::{MemberChange, Purpose, Request};
 use crate::modes::Rule;
 
@@ -15,10 +15,9 @@ impl Line {
 
     fn set_members(&mut self, request: &Request) {
         match request {
-            Request::Put { key, value, acks, context, conditional } => {
+            Request::Put { key, value, acks, context } => {
                 self.set_value(key, value);
                 self.set_acks(*acks, context.as_ref());
-                self.if_exists = conditional.then_some(true);
             }
             Request::Get { key, read, context, min_revision } => {
                 self.set_key(key);
@@ -47,10 +46,11 @@ impl Line {
                 self.set_value(key, value);
                 self.set_context(context.as_ref());
             }
-            Request::Txn { keys } => self.set_txn(keys),
+            Request::Kv(kv) => self.set_kv(kv),
             Request::List(range) => self.set_range(range),
-            Request::Watch { selection, from, previous, progress } => {
+            Request::Watch { selection, from, previous, only, progress } => {
                 self.set_selection(selection);
+                self.events.clone_from(only);
                 (self.from, self.previous) = (*from, previous.then_some(true));
                 self.progress_ms = progress.map(milliseconds);
             }
@@ -101,7 +101,7 @@ fn op(request: &Request) -> &'static str {
         Request::Remove { .. } => "remove",
         Request::Conflicts { .. } => "conflicts",
         Request::Resolve { .. } => "resolve",
-        Request::Txn { .. } => "txn",
+        Request::Kv(kv) => kv::op(kv),
         Request::Watch { .. } => "watch",
         Request::Cancel { .. } => "cancel",
         Request::Wait(_) => "wait",

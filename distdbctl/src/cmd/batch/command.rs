@@ -114,11 +114,11 @@ fn write(words: &[&str]) -> Result<Found, Problem> {
     let (acks, words) = take_acks(words)?;
     let key = |text: &str| cmd::key(text.as_ref());
     let value = |text: &str| kv::checked(text.as_bytes().to_vec());
-    let (context, conditional) = (None, false);
+    let context = None;
     Ok(Some(match words.as_slice() {
         ["put", name, "--", text] | ["put", name, text] => {
             let (key, value) = (key(name)?, value(text)?);
-            (Shape::Put, Request::Put { key, value, acks, context, conditional })
+            (Shape::Put, Request::Put { key, value, acks, context })
         }
         ["delete" | "del", "--prefix", prefix] => {
             let selection = Selection::Prefix(cmd::prefix(prefix.as_ref())?);

@@ -54,8 +54,8 @@ impl Load {
             Operation::Put => {
                 let bytes: Vec<u8> = (b'a'..=b'z').cycle().take(bench.value_size).collect();
                 let value = Value::try_from(bytes).expect("the command line bounds the size");
-                let (acks, context, conditional) = (bench.acks, None, false);
-                Request::Put { key, value, acks, context, conditional }
+                let (acks, context) = (bench.acks, None);
+                Request::Put { key, value, acks, context }
             }
             Operation::Get => Request::get(key, read),
             Operation::List => {

@@ -78,7 +78,7 @@ pub enum Heard {
         /// In the header.
         revision: Option<u64>,
         /// What.
-        reply: Reply,
+        reply: Box<Reply>,
     },
     /// It surely was not done.
     Failure,
