@@ -28,6 +28,34 @@ pub struct Config {
     /// What is kept in memory of writes in causal mode that members lack, in bytes: a member
     /// further behind is better served by a state transfer.
     pub causal_log_bytes: usize,
+    /// What is kept in raft mode beside the keys as they are.
+    pub keeping: Keeping,
     /// Of the dice: no two starts have the same.
     pub seed: u64,
+}
+
+/// Which history is kept, and how much there may be of all.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    /// Changes that are older are forgotten.
+    pub age: Duration,
+    /// So many changes are kept, and no more.
+    pub events: u64,
+    /// What they may take, in bytes.
+    pub bytes: u64,
+    /// What keys and history may take together, in bytes; past it nothing more is stored.
+    pub quota_bytes: Option<u64>,
+}
+
+impl Default for Keeping {
+    /// An hour, and a quarter of a million changes in 256 MiB at most: half a minute of writes at
+    /// full speed.
+    fn default() -> Self {
+        Self {
+            age: Duration::from_secs(3_600),
+            events: 250_000,
+            bytes: 256 * 1024 * 1024,
+            quota_bytes: None,
+        }
+    }
 }

@@ -92,6 +92,11 @@ pub enum Input<M> {
     SnapshotWritten(u64),
     /// A snapshot of causal mode up to this position is on the disk.
     CausalWritten(u64),
+    /// A client has read enough that its watches may be told more of what they lack.
+    Room {
+        /// Of the client.
+        connection: u64,
+    },
     /// What the operating system's clock says, in milliseconds since 1970.
     Wall(u64),
     /// A peer's snapshot has come, and is on the disk.

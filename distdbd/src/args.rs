@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
+use common::config::Keeping;
 use common::identity::NodeName;
 use common::modes::Mode;
 use common::peer::hello::is_address;
@@ -91,6 +92,23 @@ pub(crate) struct Args {
     /// How large a file of the log is: 64K to 1G
     #[arg(long, env = "DISTDB_SEGMENT_SIZE", value_name = "SIZE", default_value = "16M", value_parser = segment_size)]
     pub(crate) segment_size: u64,
+
+    /// For how long it is told what keys in raft mode held; what is older is forgotten
+    #[arg(long, env = "DISTDB_HISTORY_AGE", value_name = "DURATION", default_value = "1h", value_parser = age)]
+    pub(crate) history_age: Duration,
+
+    /// How many changes are kept for that, at most
+    #[arg(long, env = "DISTDB_HISTORY_EVENTS", value_name = "N", default_value = "250000", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) history_events: u64,
+
+    /// What these may take in memory, at most
+    #[arg(long, env = "DISTDB_HISTORY_SIZE", value_name = "SIZE", default_value = "256M", value_parser = size)]
+    pub(crate) history_size: u64,
+
+    /// What keys in raft mode and their history may take in memory: past it a leader takes no more
+    /// puts, but deletions. All members should have the same
+    #[arg(long, env = "DISTDB_QUOTA", value_name = "SIZE", default_value = "2G", value_parser = size)]
+    pub(crate) quota: u64,
 
     /// Whether what is acknowledged is on the disk
     #[arg(long, env = "DISTDB_FSYNC", value_enum, default_value_t = Fsync::Always)]
@@ -187,8 +205,28 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A number, with `K`, `M` or `G` behind it for a power of 1,024.
+/// How long history is kept.
+fn age(text: &str) -> Result<Duration, String> {
+    let age = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_secs(1)..=AGE_MAX).contains(&age) {
+        Ok(age)
+    } else {
+        Err("it takes 1s to 1y".to_owned())
+    }
+}
+
+/// A year of changes fits into no memory, but into the type.
+const AGE_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
+
 fn segment_size(text: &str) -> Result<u64, String> {
+    match size(text) {
+        Ok(bytes) if (64 << 10..=1 << 30).contains(&bytes) => Ok(bytes),
+        Ok(_) | Err(_) => Err("it takes 64K to 1G, such as 16M".to_owned()),
+    }
+}
+
+/// A number, with `K`, `M` or `G` behind it for a power of 1,024.
+fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.as_bytes().last() {
         Some(b'K') => (&text[..text.len() - 1], 1 << 10),
         Some(b'M') => (&text[..text.len() - 1], 1 << 20),
@@ -196,10 +234,7 @@ fn segment_size(text: &str) -> Result<u64, String> {
         Some(_) | None => (text, 1),
     };
     let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    match bytes {
-        Some(bytes) if (64 << 10..=1 << 30).contains(&bytes) => Ok(bytes),
-        Some(_) | None => Err("it takes 64K to 1G, such as 16M".to_owned()),
-    }
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "it takes a size, such as 256M".to_owned())
 }
 
 fn octal(text: &str) -> Result<u32, String> {
@@ -210,6 +245,16 @@ fn octal(text: &str) -> Result<u32, String> {
 }
 
 impl Args {
+    /// What is kept in raft mode beside the keys as they are.
+    pub(crate) fn keeping(&self) -> Keeping {
+        Keeping {
+            age: self.history_age,
+            events: self.history_events,
+            bytes: self.history_size,
+            quota_bytes: Some(self.quota),
+        }
+    }
+
     /// What the command line and the environment say. A variable that is empty is not set: unit
     /// files are full of these.
     pub(crate) fn read() -> Result<Self, clap::Error> {

@@ -10,7 +10,7 @@ mod ending;
 
 use std::io;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::broadcast::members::Member;
 use common::control::reply::Reply;
@@ -41,6 +41,9 @@ const BATCH_INPUTS_MAX: usize = 1_024;
 
 /// The same in bytes of requests and messages: what one frame of the log may hold, about.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How often to look whether a client has read what its watches were told, where it is slow.
+const HUNGER_INTERVAL: Duration = Duration::from_millis(5);
 
 /// All that the loop owns.
 pub(crate) struct Driver {
@@ -78,6 +81,8 @@ enum Wake {
     Written(io::Result<(Kind, u64)>),
     Deadline,
     Drained,
+    /// Some watch that lacks changes may be told more of them.
+    Room,
     Signal(&'static str),
 }
 
@@ -108,9 +113,10 @@ impl Driver {
                     let (kind, mark) = outcome?;
                     self.node.step(self.now(), Input::written(kind, mark), &mut effects);
                 }
-                Wake::Deadline | Wake::Drained => {}
+                Wake::Deadline | Wake::Drained | Wake::Room => {}
             }
             self.drain(&mut effects)?;
+            self.feed(&mut effects);
             // Under load the alarm is never waited for, and heartbeats are due all the same.
             let is_due = self.node.deadline().is_some_and(|deadline| deadline <= self.now());
             if is_due {
@@ -143,7 +149,9 @@ impl Driver {
         let congested = self.peers.are_congested();
         let deadline = self.node.deadline().map(|Time(since)| self.origin + since);
         let room = self.full_since.map(|since| since + ROOM_INTERVAL);
-        let deadline = [deadline, room, self.ending].into_iter().flatten().min();
+        let (is_hungry, has_room) = self.hunger();
+        let look = (is_hungry && !has_room).then(|| Instant::now() + HUNGER_INTERVAL);
+        let deadline = [deadline, room, look, self.ending].into_iter().flatten().min();
         let alarm = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -158,6 +166,24 @@ impl Driver {
             Some(outcome) = self.written.recv() => Wake::Written(outcome),
             () = alarm => Wake::Deadline,
             () = self.drained.notified(), if congested => Wake::Drained,
+            () = std::future::ready(()), if has_room => Wake::Room,
+        }
+    }
+
+    /// Whether there are watches that lack changes, and whether any of their clients has read what it
+    /// was told.
+    fn hunger(&self) -> (bool, bool) {
+        let mut hungry = self.node.catching_up().peekable();
+        let is_hungry = hungry.peek().is_some();
+        (is_hungry, hungry.any(|connection| self.clients.has_room(connection)))
+    }
+
+    /// Lets watches catch up whose clients read.
+    fn feed(&mut self, effects: &mut Effects<Node>) {
+        for connection in self.node.catching_up() {
+            if self.clients.has_room(connection) {
+                self.node.step(self.now(), Input::Room { connection }, effects);
+            }
         }
     }
 
@@ -226,7 +252,8 @@ impl Driver {
     fn on_client(&mut self, input: ClientInput, effects: &mut Effects<Node>) {
         match input {
             ClientInput::Opened { connection, client } => self.clients.open(connection, client),
-            ClientInput::Request { id, call, bytes: _ } => {
+            ClientInput::Request { id, mut call, bytes: _ } => {
+                call.uid = self.clients.uid(id.connection);
                 self.clients.expect(id, &call);
                 self.on_request(id, call, effects);
             }

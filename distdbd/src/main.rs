@@ -233,6 +233,7 @@ fn config(args: &Args, found: &Found, address: String) -> Config {
         snapshot_every: args.snapshot_every,
         log_kept_bytes: LOG_KEPT_BYTES,
         causal_log_bytes: CAUSAL_LOG_BYTES,
+        keeping: args.keeping(),
         seed: rand::random(),
     }
 }

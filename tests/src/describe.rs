@@ -82,6 +82,7 @@ impl Names {
             Input::SnapshotSent { to, index: None } => {
                 format!("no snapshot has arrived at {}", self.of(*to))
             }
+            Input::Room { connection } => format!("client {connection} has read what it was told"),
             Input::Wall(unix_ms) => format!("the wall clock is {unix_ms}"),
             Input::Verified { node, outcome } => {
                 format!("{} answers at its address: {}", self.of(*node), outcome.is_ok())

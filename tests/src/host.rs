@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use common::broadcast;
-use common::config::Config;
+use common::config::{Config, Keeping};
 use common::identity::{ClusterId, NodeId, NodeName};
 use common::modes::Mode;
 use common::node::{Identity, Message, Node};
@@ -76,6 +76,12 @@ pub enum StartError {
     /// What its disk has can't be read: a disk that only crashes makes no such thing.
     Broken(String),
 }
+
+/// Of the changes that a simulated node keeps.
+const HISTORY_AGE: Duration = Duration::from_secs(60);
+
+/// How many it keeps.
+const HISTORY_EVENTS: u64 = 200;
 
 /// What the wall clocks say at the beginning of time.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -160,6 +166,8 @@ impl Host {
         found.identity = found.identity.or_else(|| self.founding.clone());
         self.id = found.identity.as_ref().map_or(fresh, |identity| identity.broadcast.node);
         let Setup { pace, mode, snapshot_every, log_kept_bytes, causal_log_bytes, .. } = self.setup;
+        // A short history: it is forgotten all the time.
+        let keeping = Keeping { age: HISTORY_AGE, events: HISTORY_EVENTS, ..Keeping::default() };
         let config = Config {
             node: self.id,
             name: self.name.clone(),
@@ -170,6 +178,7 @@ impl Host {
             snapshot_every,
             log_kept_bytes,
             causal_log_bytes,
+            keeping,
             seed,
         };
         let node =
@@ -227,6 +236,10 @@ impl Host {
         process.node.step(now, Input::Wall(unix_ms), &mut effects);
         for input in inputs {
             process.node.step(now, input, &mut effects);
+        }
+        // All clients read what they are told.
+        for connection in process.node.catching_up() {
+            process.node.step(now, Input::Room { connection }, &mut effects);
         }
         let is_full = !process.storage.reserve()?;
         if is_full != process.is_disk_full {

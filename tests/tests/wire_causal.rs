@@ -11,8 +11,9 @@ use common::causal::tree::{Bucket, BucketSet};
 use common::causal::version::Version;
 use common::causal::write::{Tagged, Write};
 use common::identity::NodeId;
-use common::kv::command::{Outcome, Tag};
+use common::kv::command::Tag;
 use common::kv::key::Key;
+use common::kv::outcome::Outcome;
 use common::kv::value::Value;
 use common::node::Message as NodeMessage;
 

@@ -171,7 +171,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Keeping};
     use crate::identity::{ClusterId, Incarnation};
     use crate::modes::Mode;
     use crate::peer::hello::{PROTOCOL, Purpose};
@@ -218,6 +218,7 @@ mod tests {
             snapshot_every: 1,
             log_kept_bytes: 0,
             causal_log_bytes: 1_000_000,
+            keeping: Keeping::default(),
             seed: 1,
         };
         let mut joiner = Broadcast::recover(config, None);

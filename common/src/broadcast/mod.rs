@@ -172,6 +172,7 @@ impl Protocol for Broadcast {
             | Input::SnapshotReceived(_)
             | Input::SnapshotSent { .. }
             | Input::Verified { .. }
+            | Input::Room { .. }
             | Input::Wall(_)
             | Input::Retire => {}
             Input::Stop => self.on_stop(effects),

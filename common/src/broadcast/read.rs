@@ -44,5 +44,6 @@ fn row<'a>(key: &'a Key, entry: &Entry, value: &'a Value) -> Row<'a> {
         create_revision: entry.created,
         mod_revision: entry.version.clock,
         version: entry.writes,
+        lease: None,
     }
 }

@@ -7,6 +7,7 @@ use crate::broadcast::{Broadcast, Effects};
 use crate::control::failure::Failure;
 use crate::control::reply::{Delete, Put, Reply};
 use crate::control::request::Selection;
+use crate::control::watching::EventKind;
 use crate::identity::NodeId;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
@@ -88,7 +89,8 @@ impl Broadcast {
         match self.store.merge(write) {
             Merged::Won(before) => {
                 if before.is_some() || after.is_some() {
-                    effects.change(Change { key, revision: clock, before, after });
+                    let kind = EventKind::of(after.as_ref());
+                    effects.change(Change { key, kind, revision: clock, before, after });
                 }
                 true
             }

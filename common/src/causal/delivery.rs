@@ -8,6 +8,7 @@ use crate::causal::clock::{Dot, NODES_MAX, VectorClock};
 use crate::causal::record::Step;
 use crate::causal::write::{LAMPORT_PEER_MAX, Write};
 use crate::causal::{Causal, Effects};
+use crate::control::watching::EventKind;
 use crate::identity::NodeId;
 use crate::kv::watch::Change;
 use crate::observe::CausalEvent;
@@ -169,7 +170,13 @@ impl Causal {
             let (before, after) = (value(changed.before), value(changed.after));
             if is_shown || before != after {
                 let (key, revision) = (write.key.clone(), write.lamport);
-                effects.change(Change { key, revision, before, after });
+                effects.change(Change {
+                    key,
+                    kind: EventKind::of(after.as_ref()),
+                    revision,
+                    before,
+                    after,
+                });
             }
         }
         if let Some(request) = &write.request {

@@ -229,6 +229,7 @@ impl Protocol for Causal {
             Input::SnapshotReceived(_)
             | Input::SnapshotSent { .. }
             | Input::Verified { .. }
+            | Input::Room { .. }
             | Input::Retire => {}
             Input::Stop => {
                 self.end_all_acks(effects);

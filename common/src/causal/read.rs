@@ -172,6 +172,7 @@ fn row<'a>(key: &'a Key, view: &View<'_>) -> Row<'a> {
         create_revision: view.created,
         mod_revision: view.modified,
         version: view.writes,
+        lease: None,
     }
 }
 

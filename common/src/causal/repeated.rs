@@ -9,8 +9,8 @@ use crate::causal::resolver;
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::reply::{Count, Reply};
 use crate::control::request::{Request, Selection};
-use crate::kv::command::Outcome;
 use crate::kv::key::Key;
+use crate::kv::outcome::Outcome;
 use crate::kv::session::Known;
 use crate::modes::Resolver;
 

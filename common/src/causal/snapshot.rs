@@ -140,7 +140,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::causal::clock::Dot;
     use crate::identity::NodeId;
-    use crate::kv::command::{Outcome, Tag};
+    use crate::kv::command::Tag;
+    use crate::kv::outcome::Outcome;
     use crate::kv::value::Value;
 
     /// A write by node `node`.

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::causal::clock::{COUNTER_MAX, Dot, NODES_MAX};
 use crate::causal::hybrid::Timestamp;
-use crate::kv::command::{Outcome, Tag};
+use crate::kv::command::Tag;
 use crate::kv::key::Key;
+use crate::kv::outcome::Outcome;
 use crate::kv::value::Value;
 
 /// The largest Lamport clock that moves this node's: what is above it leaves room for more writes

@@ -325,6 +325,13 @@ impl Kv {
     }
 }
 
+impl TxnOp {
+    /// Whether it stores something.
+    pub fn stores(&self) -> bool {
+        matches!(self, Self::Put { .. } | Self::Incr { .. })
+    }
+}
+
 impl Txn {
     fn selections(&self) -> Vec<Selection> {
         let compared = self.compares.iter().map(|compare| Selection::Key(compare.key.clone()));

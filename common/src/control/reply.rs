@@ -245,6 +245,13 @@ pub struct Count {
     pub duplicate: bool,
 }
 
+impl Count {
+    /// What a number is at, and of which nothing else is to be said.
+    pub fn of(value: i64, revision: u64) -> Self {
+        Self { value, revision, acks: None, context: None, duplicate: false }
+    }
+}
+
 /// What a key holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Get {

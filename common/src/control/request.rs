@@ -287,6 +287,12 @@ impl Request {
         }
     }
 
+    /// Whether it may take as long as it likes.
+    pub fn is_long(&self) -> bool {
+        matches!(self, Self::Watch { .. } | Self::Wait(_))
+            || matches!(self, Self::Kv(kv) if kv.is_long())
+    }
+
     /// Whether it may change keys.
     pub fn is_write(&self) -> bool {
         match self {

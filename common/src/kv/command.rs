@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::causal::clock::Dot;
-use crate::control::request::RequestTag;
+use crate::control::kv::{Claimant, OnceId, PutOptions, Txn};
+use crate::control::request::{RequestTag, Selection};
+use crate::identity::LeaseId;
+use crate::kv::condition::Conditions;
 use crate::kv::key::Key;
+use crate::kv::lock::Claim;
 use crate::kv::value::Value;
-use crate::modes::{Mode, Rule};
+use crate::modes::Rule;
 
 /// A change of the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +33,82 @@ pub enum Command {
         /// How they are to be replicated.
         rule: Rule,
     },
+    /// What a user asked for.
+    By {
+        /// Who, as the kernel of the node that was asked said.
+        uid: Option<u32>,
+        /// It is done once in a day under this id.
+        once: Option<OnceId>,
+        /// What, as bytes: another command.
+        command: Bytes,
+    },
+    /// What takes more words than a put or a deletion.
+    More(Box<More>),
+}
+
+/// The commands of the data model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum More {
+    /// Stores a value under conditions, or with a lease.
+    Put {
+        /// Where.
+        key: Key,
+        /// What.
+        value: Value,
+        /// When, and what goes with it.
+        options: PutOptions,
+    },
+    /// Removes keys under conditions.
+    Delete {
+        /// Which.
+        selection: Selection,
+        /// When.
+        conditions: Conditions,
+        /// Whether the outcome has the value before.
+        previous: bool,
+    },
+    /// Adds to a number.
+    Incr {
+        /// Which.
+        key: Key,
+        /// How much.
+        delta: i64,
+    },
+    /// Several operations at once.
+    Txn(Txn),
+    /// Forgets what was before a revision.
+    Compact(u64),
+    /// Forgets what is older than so many milliseconds.
+    CompactOlder(u64),
+    /// Begins a lease.
+    Grant {
+        /// Its name, if the client has one for it.
+        lease: Option<LeaseId>,
+        /// How long it lasts without being kept alive.
+        ttl_ms: u64,
+    },
+    /// Ends a lease.
+    Revoke(LeaseId),
+    /// Lets a lease last for its whole time from here on.
+    KeepAlive(LeaseId),
+    /// Claims a lock.
+    Lock {
+        /// Which.
+        name: Key,
+        /// The claim.
+        claim: Claim,
+        /// Whether to give up rather than to wait.
+        no_wait: bool,
+    },
+    /// Gives a lock back.
+    Unlock {
+        /// Which.
+        name: Key,
+        /// Whose.
+        by: Claimant,
+    },
+    /// Nothing but the time.
+    Tick,
 }
 
 /// Which client's how manieth write: what makes a retry recognisable.
@@ -76,6 +155,29 @@ pub enum EncodedCommand<'a> {
     Delete(&'a str),
     DeletePrefix(&'a str),
     SetMode { prefix: &'a str, rule: Rule },
+    By { uid: Option<u32>, once: Option<OnceId>, command: &'a [u8] },
+    More(Box<More>),
+}
+
+impl<'a> EncodedCommand<'a> {
+    /// The command in `bytes`, if there is one that this version knows.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+impl Command {
+    /// The same, asked for by a user.
+    pub fn by(self, uid: Option<u32>, once: Option<OnceId>) -> Self {
+        let command = postcard::to_stdvec(&self).expect("a command has no unsized part");
+        Self::By { uid, once, command: command.into() }
+    }
+}
+
+impl From<More> for Command {
+    fn from(more: More) -> Self {
+        Self::More(Box::new(more))
+    }
 }
 
 impl Proposal {
@@ -92,51 +194,4 @@ impl<'a> Encoded<'a> {
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         postcard::from_bytes(bytes).ok()
     }
-}
-
-/// What a command did; the same on every node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// The value is stored.
-    Put {
-        /// Of the write.
-        revision: u64,
-    },
-    /// So many keys were removed.
-    Deleted {
-        /// How many there were.
-        deleted: u64,
-        /// Of the removal; without one, the latest.
-        revision: u64,
-    },
-    /// The prefix has the mode.
-    ModeSet,
-    /// Nothing was done.
-    Refused(Refused),
-    /// In causal mode: the last write that was made for it.
-    Originated {
-        /// The write.
-        dot: Dot,
-        /// Its revision.
-        revision: u64,
-        /// How many keys or elements were removed.
-        deleted: u64,
-    },
-}
-
-/// Why a command did nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Refused {
-    /// The prefix has keys.
-    HasKeys,
-    /// The key belongs to another mode by now.
-    OtherMode(Mode),
-    /// The same client and seq came before with another command.
-    OtherCommand,
-    /// The client's seq is too far behind its latest ones to tell whether it was executed.
-    Forgotten,
-    /// The table has as many rows as it takes.
-    TooManyModes,
-    /// The bytes are no command that this version knows.
-    Unreadable,
 }

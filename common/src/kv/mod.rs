@@ -4,7 +4,12 @@
 pub(crate) mod bytes_shared;
 pub mod command;
 pub mod condition;
+pub mod history;
 pub mod key;
+pub mod lease;
+pub mod lock;
+pub mod once;
+pub mod outcome;
 pub mod page;
 pub mod session;
 pub mod state;

@@ -2,15 +2,16 @@
 
 use crate::control::reply::{Item, List};
 use crate::control::request::Range;
+use crate::identity::LeaseId;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
 
 /// The keys of a page. More would hold up other clients.
-const PAGE_ITEMS_MAX: usize = 10_000;
+pub(crate) const PAGE_ITEMS_MAX: usize = 10_000;
 
 /// The bytes of a page's keys and values; the item that passes it is its last. Even where JSON's
 /// escapes make the page six times as long, it fits into a line together with that item.
-const PAGE_BYTES_MAX: usize = 96 * 1024;
+pub(crate) const PAGE_BYTES_MAX: usize = 96 * 1024;
 
 /// A key and what it holds.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Row<'a> {
     pub mod_revision: u64,
     /// How often it has been written since it came to be.
     pub version: u64,
+    /// In raft mode: the lease with which it ends.
+    pub lease: Option<LeaseId>,
 }
 
 impl From<Row<'_>> for Item {
@@ -35,9 +38,9 @@ impl From<Row<'_>> for Item {
 
 impl Row<'_> {
     fn into_item(self, with_value: bool) -> Item {
-        let Row { key, value, create_revision, mod_revision, version } = self;
+        let Row { key, value, create_revision, mod_revision, version, lease } = self;
         let value = with_value.then_some(value);
-        Item::new(key.clone(), value, create_revision, mod_revision, version)
+        Item { lease, ..Item::new(key.clone(), value, create_revision, mod_revision, version) }
     }
 }
 
@@ -62,4 +65,28 @@ pub fn page<'a>(range: &Range, rows: impl Iterator<Item = Row<'a>>) -> List {
     let next = rows.next().map(|row| row.key.clone());
     let count = items.len() as u64;
     List { items, count, more: next.is_some(), next, context: None }
+}
+
+/// Two runs of keys, each in order, as one.
+pub(crate) struct Merged<A: Iterator, B: Iterator> {
+    one: std::iter::Peekable<A>,
+    other: std::iter::Peekable<B>,
+}
+
+impl<A: Iterator, B: Iterator> Merged<A, B> {
+    pub(crate) fn new(one: A, other: B) -> Self {
+        Self { one: one.peekable(), other: other.peekable() }
+    }
+}
+
+impl<T: Ord, A: Iterator<Item = T>, B: Iterator<Item = T>> Iterator for Merged<A, B> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        match (self.one.peek(), self.other.peek()) {
+            (Some(one), Some(other)) if other < one => self.other.next(),
+            (Some(_), _) => self.one.next(),
+            (None, _) => self.other.next(),
+        }
+    }
 }

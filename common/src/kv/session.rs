@@ -10,7 +10,8 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::kv::command::{Outcome, Tag};
+use crate::kv::command::Tag;
+use crate::kv::outcome::Outcome;
 
 /// Clients that are remembered; then the one that has written least recently is forgotten.
 const CLIENTS_MAX: usize = 10_000;
@@ -18,6 +19,10 @@ const CLIENTS_MAX: usize = 10_000;
 /// Outcomes that are remembered of one client: more than it ever has outstanding at once would be
 /// [`crate::control::OUTSTANDING_MAX`]; scripts have one.
 const OUTCOMES_MAX: usize = 1_024;
+
+/// What all outcomes may take, in bytes: some have values in them. Past it clients are forgotten as
+/// past [`CLIENTS_MAX`].
+const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The writes of a client.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,23 +50,34 @@ impl Session {
         Ok(&self.done[place])
     }
 
-    fn remember(&mut self, done: Done) {
-        let Err(place) = self.find(done.seq) else { return };
+    /// Tells how many bytes more it takes then, and how many less.
+    fn remember(&mut self, done: Done) -> (u64, u64) {
+        let Err(place) = self.find(done.seq) else { return (0, 0) };
+        let more = done.outcome.weight();
         let all = Arc::make_mut(&mut self.done);
         all.insert(place, done);
-        if all.len() > OUTCOMES_MAX {
-            self.forgotten = all.pop_front().map(|done| done.seq);
+        if all.len() <= OUTCOMES_MAX {
+            return (more, 0);
         }
+        let oldest = all.pop_front().expect("there are some");
+        self.forgotten = Some(oldest.seq);
+        (more, oldest.outcome.weight())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.done.iter().map(|done| done.outcome.weight()).sum()
     }
 }
 
 /// The sessions of all clients.
 ///
-/// Invariant: `by_use` has each client once, under its `used`.
+/// Invariants: `by_use` has each client once, under its `used`; `bytes` is that of the sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sessions {
     sessions: OrdMap<u128, Session>,
     by_use: OrdMap<u64, u128>,
+    /// What the outcomes take.
+    bytes: u64,
     /// Of all that was ever remembered, in order.
     digest: u64,
 }
@@ -96,15 +112,17 @@ impl Sessions {
         let session = self.sessions.entry(tag.client).or_default();
         self.by_use.remove(&session.used);
         session.used = index;
-        session.remember(Done { seq: tag.seq, hash, outcome });
+        let (more, less) = session.remember(Done { seq: tag.seq, hash, outcome });
+        self.bytes = self.bytes + more - less;
         let parts = [self.digest, index, tag.seq, hash].map(u64::to_le_bytes).concat();
         self.digest = xxh3_64(&parts);
         self.by_use.insert(index, tag.client);
-        if self.sessions.len() > CLIENTS_MAX
-            && let Some((used, client)) = self.by_use.get_min().copied()
+        while self.sessions.len() > CLIENTS_MAX || self.bytes > BYTES_MAX && self.sessions.len() > 1
         {
+            let (used, client) = *self.by_use.get_min().expect("there are clients");
             self.by_use.remove(&used);
-            self.sessions.remove(&client);
+            let session = self.sessions.remove(&client).expect("it is in both");
+            self.bytes -= session.bytes();
         }
     }
 
@@ -133,6 +151,7 @@ impl Sessions {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (digest, rows): (u64, Vec<(u128, Session)>) = postcard::from_bytes(bytes).ok()?;
         let by_use = rows.iter().map(|(client, session)| (session.used, *client)).collect();
-        Some(Self { sessions: rows.into_iter().collect(), by_use, digest })
+        let bytes = rows.iter().map(|(_, session)| session.bytes()).sum();
+        Some(Self { sessions: rows.into_iter().collect(), by_use, bytes, digest })
     }
 }

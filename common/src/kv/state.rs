@@ -1,6 +1,18 @@
 //! The replicated state: what the log makes, the same on every node.
 //!
-//! [`State::apply`] is total and deterministic: it looks at nothing but the state and the command.
+//! [`State::apply`] is total and deterministic: it looks at nothing but the state and the entry.
+//!
+//! # Time
+//!
+//! There are two clocks in it, both told by the leaders, in the entries. `log_ms` is what leases and
+//! `once` go by: a leader counts it on from where the state is when its office begins, so it goes
+//! no faster than time does, and stands still while nothing is written. `unix_ms` is what leaders
+//! take the time to be; people look things up by it, and nothing depends on it. Neither goes back.
+
+mod leases;
+mod locks;
+mod txn;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -8,12 +20,17 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::kv::command::{Encoded, EncodedCommand, Outcome, Refused};
+use crate::control::kv::OnceId;
+use crate::identity::LeaseId;
+use crate::kv::command::{Encoded, EncodedCommand, More};
+use crate::kv::history::{History, Kept};
 use crate::kv::key::Key;
+use crate::kv::lease::{Lease, Leases};
+use crate::kv::lock::{Locks, Turn};
+use crate::kv::once::{ONCE_MAX, Once};
+use crate::kv::outcome::{Outcome, Refused};
 use crate::kv::session::{Known, Sessions};
-use crate::kv::store::{Item, Store};
-use crate::kv::value::{VALUE_BYTES_MAX, Value};
-use crate::kv::watch::Change;
+use crate::kv::store::{Author, Store};
 use crate::modes::{MODES_MAX, Mode, ModeTable, Rule};
 
 /// The state of the keys in raft mode, and of what all nodes must agree upon besides.
@@ -21,12 +38,33 @@ use crate::modes::{MODES_MAX, Mode, ModeTable, Rule};
 pub struct State {
     /// The keys.
     pub store: Store,
+    /// What they held.
+    pub history: History,
+    /// What ends together.
+    pub leases: Leases,
+    /// Who may do what alone.
+    pub locks: Locks,
+    /// What was done once.
+    pub once: Once,
     /// Which writes were executed.
     pub sessions: Sessions,
     /// Which keys belong to which mode.
     pub modes: ModeTable,
     /// Of the last modifying operation; the first has 1.
     pub revision: u64,
+    /// See above.
+    pub log_ms: u64,
+    /// See above.
+    pub unix_ms: u64,
+}
+
+/// What a leader took the time to be when it proposed an entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The clock of the log.
+    pub log_ms: u64,
+    /// Milliseconds since 1970.
+    pub unix_ms: u64,
 }
 
 /// What applying an entry did.
@@ -36,91 +74,181 @@ pub struct Applied {
     pub outcome: Outcome,
     /// Whether it was executed before, under the same tag.
     pub duplicate: bool,
+    /// What has become of claims to locks.
+    pub turns: Vec<Turn>,
 }
 
 /// The state's small parts, as a snapshot begins with them.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Head {
     sessions: Bytes,
+    once: Bytes,
+    locks: Bytes,
+    leases: BTreeMap<LeaseId, Lease>,
     modes: BTreeMap<String, Rule>,
     revision: u64,
+    log_ms: u64,
+    unix_ms: u64,
+    history: (u64, u64),
+    events: u64,
     keys: u64,
     hash: u64,
+}
+
+/// The entry that is being applied.
+struct Step<'a> {
+    index: u64,
+    author: Author,
+    turns: &'a mut Vec<Turn>,
 }
 
 impl State {
     /// The state before the first entry.
     pub fn new(mode: Mode) -> Self {
-        let (store, sessions) = (Store::default(), Sessions::default());
-        Self { store, sessions, modes: ModeTable::new(mode), revision: 0 }
-    }
-
-    /// Executes the [`Proposal`](crate::kv::command::Proposal) that the log holds at `index`,
-    /// unless it was executed before. `changes` are for those who watch; all are of one revision.
-    pub fn apply(
-        &mut self,
-        index: u64,
-        payload: &[u8],
-        changes: Option<&mut Vec<Change>>,
-    ) -> Applied {
-        let refused = |why| Applied { outcome: Outcome::Refused(why), duplicate: false };
-        let Some(proposal) = Encoded::read(payload) else { return refused(Refused::Unreadable) };
-        let Encoded { tag, command } = proposal;
-        let Some(tag) = tag else { return self.execute(&command, changes) };
-        let hash = xxh3_64(payload);
-        match self.sessions.look_up(tag, hash) {
-            Known::Done(outcome) => Applied { outcome, duplicate: true },
-            Known::Other => refused(Refused::OtherCommand),
-            Known::Forgotten => refused(Refused::Forgotten),
-            Known::New => {
-                let applied = self.execute(&command, changes);
-                self.sessions.remember(index, tag, hash, applied.outcome.clone());
-                applied
-            }
+        Self {
+            store: Store::default(),
+            history: History::default(),
+            leases: Leases::default(),
+            locks: Locks::default(),
+            once: Once::default(),
+            sessions: Sessions::default(),
+            modes: ModeTable::new(mode),
+            revision: 0,
+            log_ms: 0,
+            unix_ms: 0,
         }
     }
 
-    fn execute(
-        &mut self,
-        command: &EncodedCommand<'_>,
-        changes: Option<&mut Vec<Change>>,
-    ) -> Applied {
-        let outcome = self.try_execute(command, changes).unwrap_or_else(Outcome::Refused);
-        Applied { outcome, duplicate: false }
+    /// Executes the [`Proposal`](crate::kv::command::Proposal) that the log holds at `index`,
+    /// unless it was executed before. What is due by the time of the entry ends before that.
+    pub fn apply(&mut self, index: u64, stamp: Stamp, payload: &[u8]) -> Applied {
+        self.log_ms = self.log_ms.max(stamp.log_ms);
+        self.unix_ms = self.unix_ms.max(stamp.unix_ms);
+        let mut turns = Vec::new();
+        self.expire(&mut turns);
+        self.once.forget(self.log_ms);
+        let (outcome, duplicate) = match Encoded::read(payload) {
+            None => (Outcome::Refused(Refused::Unreadable), false),
+            Some(Encoded { tag: None, command }) => self.execute(index, &command, &mut turns),
+            Some(Encoded { tag: Some(tag), command }) => {
+                let hash = xxh3_64(payload);
+                match self.sessions.look_up(tag, hash) {
+                    Known::Done(outcome) => (outcome, true),
+                    Known::Other => (Outcome::Refused(Refused::OtherCommand), false),
+                    Known::Forgotten => (Outcome::Refused(Refused::Forgotten), false),
+                    Known::New => {
+                        let done = self.execute(index, &command, &mut turns);
+                        self.sessions.remember(index, tag, hash, done.0.clone());
+                        done
+                    }
+                }
+            }
+        };
+        Applied { outcome, duplicate, turns }
     }
 
-    fn try_execute(
+    /// Tells also whether it was done before, under the same `once`.
+    fn execute(
+        &mut self,
+        index: u64,
+        command: &EncodedCommand<'_>,
+        turns: &mut Vec<Turn>,
+    ) -> (Outcome, bool) {
+        let EncodedCommand::By { uid, once, command: bytes } = command else {
+            let author = Author { uid: None, unix_ms: self.unix_ms };
+            return (self.run(command, &mut Step { index, author, turns }), false);
+        };
+        let Some(command) = EncodedCommand::read(bytes) else {
+            return (Outcome::Refused(Refused::Unreadable), false);
+        };
+        let mut step = Step { index, author: Author { uid: *uid, unix_ms: self.unix_ms }, turns };
+        match once {
+            None => (self.run(&command, &mut step), false),
+            Some(id) => self.run_once(id, bytes, &command, &mut step),
+        }
+    }
+
+    /// What is refused, or finds its condition false, was not done: it may be tried again.
+    fn run_once(
+        &mut self,
+        id: &OnceId,
+        bytes: &[u8],
+        command: &EncodedCommand<'_>,
+        step: &mut Step<'_>,
+    ) -> (Outcome, bool) {
+        let hash = xxh3_64(bytes);
+        match self.once.look_up(id, hash) {
+            Known::Done(outcome) => return (outcome, true),
+            Known::Other => return (Outcome::Refused(Refused::OtherOnce), false),
+            Known::New | Known::Forgotten => {}
+        }
+        if self.once.len() >= ONCE_MAX {
+            return (Outcome::Refused(Refused::TooManyOnce), false);
+        }
+        let outcome = self.run(command, step);
+        if !matches!(outcome, Outcome::Refused(_) | Outcome::Txn { succeeded: false, .. }) {
+            self.once.remember(id.clone(), hash, outcome.clone(), self.log_ms);
+        }
+        (outcome, false)
+    }
+
+    fn run(&mut self, command: &EncodedCommand<'_>, step: &mut Step<'_>) -> Outcome {
+        self.try_run(command, step).unwrap_or_else(Outcome::Refused)
+    }
+
+    fn try_run(
         &mut self,
         command: &EncodedCommand<'_>,
-        changes: Option<&mut Vec<Change>>,
+        step: &mut Step<'_>,
     ) -> Result<Outcome, Refused> {
         match command {
-            EncodedCommand::Put { key, value } => {
+            EncodedCommand::Put { key, value } => self.put(key, value, step),
+            EncodedCommand::Delete(key) => {
                 let key = self.raft_key(key)?;
-                if value.len() > VALUE_BYTES_MAX {
-                    return Err(Refused::Unreadable);
-                }
-                self.revision += 1;
-                let before = self.store.put(key.clone(), value, self.revision);
-                if let Some(changes) = changes {
-                    let (before, after) = (before.as_ref(), self.store.get(&key));
-                    let [before, after] = [before, after].map(|item| item.map(Item::value));
-                    changes.push(self.change(key, before, after));
-                }
-                Ok(Outcome::Put { revision: self.revision })
+                Ok(self.delete(vec![key], step))
             }
-            EncodedCommand::Delete(key) => Ok(self.delete(vec![self.raft_key(key)?], changes)),
             EncodedCommand::DeletePrefix(prefix) => {
-                let keys = self.store.range(prefix, None).map(|(key, _)| key.clone());
-                let keys = keys.filter(|key| self.check_raft(key.as_str()).is_ok()).collect();
-                Ok(self.delete(keys, changes))
+                let keys = self.raft_keys(prefix);
+                Ok(self.delete(keys, step))
             }
             EncodedCommand::SetMode { prefix, rule } => {
                 self.check_mode(prefix, *rule)?;
                 self.modes.set((*prefix).to_owned(), *rule);
                 Ok(Outcome::ModeSet)
             }
+            EncodedCommand::More(more) => self.try_more(more, step),
+            EncodedCommand::By { .. } => Err(Refused::Unreadable),
         }
+    }
+
+    fn try_more(&mut self, more: &More, step: &mut Step<'_>) -> Result<Outcome, Refused> {
+        match more {
+            More::Put { key, value, options } => self.put_if(key, value, options, step),
+            More::Delete { selection, conditions, previous } => {
+                self.delete_if(selection, conditions, *previous, step)
+            }
+            More::Incr { key, delta } => self.incr(key, *delta, step),
+            More::Txn(txn) => self.txn(txn, step),
+            More::Compact(floor) => self.compact(*floor),
+            More::CompactOlder(age_ms) => {
+                let since = self.unix_ms.saturating_sub(*age_ms);
+                self.compact(self.history.first_at(since).unwrap_or(self.revision))
+            }
+            More::Grant { lease, ttl_ms } => self.grant(*lease, *ttl_ms, step.index),
+            More::Revoke(lease) => self.revoke(*lease, step),
+            More::KeepAlive(lease) => self.keep_alive(*lease),
+            More::Lock { name, claim, no_wait } => self.lock(name, claim, *no_wait, step),
+            More::Unlock { name, by } => Ok(self.unlock(name, *by, step)),
+            More::Tick => Ok(Outcome::Ticked),
+        }
+    }
+
+    fn compact(&mut self, floor: u64) -> Result<Outcome, Refused> {
+        if floor > self.revision.max(1) {
+            return Err(Refused::Future);
+        }
+        self.history.compact(floor);
+        Ok(Outcome::Compacted { floor: self.history.floor() })
     }
 
     /// The key may have got another mode since the command was proposed.
@@ -153,28 +281,24 @@ impl State {
         if keys.any(|(key, _)| moves(key)) { Err(Refused::HasKeys) } else { Ok(()) }
     }
 
-    fn delete(&mut self, keys: Vec<Key>, mut changes: Option<&mut Vec<Change>>) -> Outcome {
-        let revision = self.revision + 1;
-        let mut deleted = 0;
-        for key in keys {
-            if let Some(before) = self.store.remove(&key) {
-                self.revision = revision;
-                deleted += 1;
-                if let Some(changes) = changes.as_deref_mut() {
-                    changes.push(self.change(key, Some(before.value()), None));
-                }
-            }
-        }
-        Outcome::Deleted { deleted, revision: self.revision }
-    }
-
-    fn change(&self, key: Key, before: Option<Value>, after: Option<Value>) -> Change {
-        Change { key, revision: self.revision, before, after }
+    /// What keys and history take, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.store.bytes() + self.history.bytes()
     }
 
     /// Equal on two nodes that hold the same state.
     pub fn hash(&self) -> u64 {
-        let parts = [self.store.hash(), self.sessions.digest(), self.modes.digest(), self.revision];
+        let parts = [
+            self.store.hash(),
+            self.history.digest(),
+            self.sessions.digest(),
+            self.modes.digest(),
+            self.revision,
+            self.leases.len() as u64,
+            self.locks.claims(),
+            self.once.len() as u64,
+            self.log_ms,
+        ];
         xxh3_64(&parts.map(u64::to_le_bytes).concat())
     }
 
@@ -182,97 +306,41 @@ impl State {
     pub fn head(&self) -> Head {
         Head {
             sessions: Bytes::from(self.sessions.encode()),
+            once: Bytes::from(self.once.encode()),
+            locks: Bytes::from(self.locks.encode()),
+            leases: self.leases.to_rows(),
             modes: self.modes.rows().clone(),
             revision: self.revision,
+            log_ms: self.log_ms,
+            unix_ms: self.unix_ms,
+            history: self.history.head(),
+            events: self.history.len() as u64,
             keys: self.store.keys(),
             hash: self.store.hash(),
         }
     }
 
-    /// The state of a head and its keys, if they belong together.
-    pub fn assemble(head: &Head, store: Store) -> Option<Self> {
-        if (store.keys(), store.hash()) != (head.keys, head.hash) {
+    /// The state of a head, its keys and its history, if they belong together.
+    pub fn assemble(head: Head, store: Store, kept: Vec<Kept>) -> Option<Self> {
+        let found = (store.keys(), store.hash(), kept.len() as u64);
+        if found != (head.keys, head.hash, head.events) {
             return None;
         }
-        let sessions = Sessions::decode(&head.sessions)?;
-        let modes = ModeTable::from_rows(head.modes.clone())?;
-        Some(Self { store, sessions, modes, revision: head.revision })
+        let history = History::restore(head.history, kept, &store);
+        Some(Self {
+            history,
+            store,
+            leases: Leases::from_rows(head.leases),
+            locks: Locks::decode(&head.locks)?,
+            once: Once::decode(&head.once)?,
+            sessions: Sessions::decode(&head.sessions)?,
+            modes: ModeTable::from_rows(head.modes)?,
+            revision: head.revision,
+            log_ms: head.log_ms,
+            unix_ms: head.unix_ms,
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::kv::command::{Command, Proposal, Tag};
-
-    fn put(seq: Option<u64>, value: &str) -> Bytes {
-        let key = Key::try_from("k").expect("a key");
-        let value = Value::try_from(value.as_bytes().to_vec()).expect("short");
-        let command = Command::Put { key, value };
-        Proposal { tag: seq.map(|seq| Tag { client: 7, seq }), command }.encode()
-    }
-
-    /// Raft §8: "if it receives a command whose serial number has already been executed, it
-    /// responds immediately without re-executing the request." X1, X3.
-    #[test]
-    fn a_retry_is_answered_and_not_executed() {
-        let mut state = State::new(Mode::Raft);
-        let first = state.apply(1, &put(Some(1), "a"), None);
-        assert_eq!(first.outcome, Outcome::Put { revision: 1 });
-        state.apply(2, &put(None, "b"), None);
-        let again = state.apply(3, &put(Some(1), "a"), None);
-        assert_eq!((again.outcome, again.duplicate), (first.outcome, true));
-        assert_eq!(state.revision, 2);
-        let other = state.apply(4, &put(Some(1), "c"), None).outcome;
-        assert_eq!(other, Outcome::Refused(Refused::OtherCommand));
-        let key = Key::try_from("k").expect("a key");
-        assert_eq!(state.store.get(&key).expect("there").value().as_bytes(), b"b");
-    }
-
-    #[test]
-    fn a_deletion_of_nothing_has_no_revision() {
-        let mut state = State::new(Mode::Raft);
-        let delete = Command::Delete(Key::try_from("k").expect("a key"));
-        let none = state.apply(1, &Proposal { tag: None, command: delete }.encode(), None);
-        assert_eq!(none.outcome, Outcome::Deleted { deleted: 0, revision: 0 });
-    }
-
-    #[test]
-    fn a_prefix_with_keys_keeps_its_mode() {
-        let mut state = State::new(Mode::Raft);
-        state.apply(1, &put(None, "a"), None);
-        let set = |prefix: &str| Command::SetMode { prefix: prefix.into(), rule: Rule::Broadcast };
-        let mut apply =
-            |command| state.apply(2, &Proposal { tag: None, command }.encode(), None).outcome;
-        assert_eq!(apply(set("k")), Outcome::Refused(Refused::HasKeys));
-        assert_eq!(apply(set("j")), Outcome::ModeSet);
-    }
-
-    proptest! {
-        /// R21: the same log makes the same state, and a snapshot in between changes nothing.
-        #[test]
-        fn a_snapshot_is_the_state(values in prop::collection::vec((0_u64..4, "[a-c]"), 1..40), at: prop::sample::Index) {
-            let mut state = State::new(Mode::Raft);
-            let mut restored = None;
-            let at = at.index(values.len());
-            for (n, (seq, value)) in values.into_iter().enumerate() {
-                if n == at {
-                    let mut store = Store::default();
-                    for (key, item) in state.store.iter() {
-                        store.load(key.clone(), item.clone());
-                    }
-                    restored = State::assemble(&state.head(), store);
-                    prop_assert!(restored.is_some());
-                }
-                let proposal = put((seq > 0).then_some(seq), &value);
-                let applied = state.apply(n as u64 + 1, &proposal, None);
-                if let Some(restored) = &mut restored {
-                    prop_assert_eq!(&applied, &restored.apply(n as u64 + 1, &proposal, None));
-                }
-            }
-            prop_assert_eq!(Some(state), restored);
-        }
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::identity::LeaseId;
 use crate::kv::bytes_shared;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
@@ -24,6 +25,33 @@ pub struct Item {
     pub mod_revision: u64,
     /// How many writes there were since the key was made.
     pub version: u64,
+    /// The lease with which it ends.
+    pub lease: Option<LeaseId>,
+    /// Who wrote it last, and when.
+    pub author: Author,
+}
+
+/// Who changed a key, and when.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// The user who asked, as the kernel of the node that was asked said; none of an expiry.
+    pub uid: Option<u32>,
+    /// In milliseconds since 1970, by the clock of the leader. It never goes back from one change
+    /// to the next. 0 of entries that were made before there was such a clock.
+    pub unix_ms: u64,
+}
+
+/// What is to be stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Writing<'a> {
+    /// The value.
+    pub value: &'a [u8],
+    /// The lease with which the key ends.
+    pub lease: Option<LeaseId>,
+    /// Of the write.
+    pub revision: u64,
+    /// Of the write.
+    pub author: Author,
 }
 
 /// Keys in the order of their bytes. A clone takes no time and shares what doesn't change after
@@ -43,30 +71,30 @@ impl Store {
         self.items.get(key)
     }
 
-    /// Stores a value at `revision`; returns what the key held.
-    pub fn put(&mut self, key: Key, value: &[u8], revision: u64) -> Option<Item> {
+    /// Stores a value; returns what the key held, and what it holds.
+    pub fn put(&mut self, key: &Key, writing: Writing<'_>) -> (Option<Item>, Item) {
+        let Writing { value, lease, revision, author } = writing;
         let value: Arc<[u8]> = Arc::from(value);
-        let Some(item) = self.items.get_mut(&key) else {
+        let Some(item) = self.items.get_mut(key) else {
             let (create_revision, mod_revision, version) = (revision, revision, 1);
-            return self.load(key, Item { value, create_revision, mod_revision, version });
+            let item = Item { value, create_revision, mod_revision, version, lease, author };
+            self.load(key.clone(), item.clone());
+            return (None, item);
         };
-        let after = Item { value, mod_revision: revision, version: item.version + 1, ..*item };
-        let before = std::mem::replace(item, after);
-        self.bytes = self.bytes + weight(&key, item) - weight(&key, &before);
-        self.hash = self.hash.wrapping_add(hash(&key, item)).wrapping_sub(hash(&key, &before));
-        Some(before)
+        let (create_revision, version) = (item.create_revision, item.version + 1);
+        let after = Item { value, create_revision, mod_revision: revision, version, lease, author };
+        let before = std::mem::replace(item, after.clone());
+        self.bytes = self.bytes + weight(key, &after) - weight(key, &before);
+        self.hash = self.hash.wrapping_add(hash(key, &after)).wrapping_sub(hash(key, &before));
+        (Some(before), after)
     }
 
-    /// Stores an item as it is.
-    pub fn load(&mut self, key: Key, item: Item) -> Option<Item> {
+    /// Stores an item of a key that does not exist, as it is.
+    pub fn load(&mut self, key: Key, item: Item) {
         self.bytes += weight(&key, &item);
         self.hash = self.hash.wrapping_add(hash(&key, &item));
-        let before = self.items.insert(key.clone(), item);
-        if let Some(before) = &before {
-            self.bytes -= weight(&key, before);
-            self.hash = self.hash.wrapping_sub(hash(&key, before));
-        }
-        before
+        let before = self.items.insert(key, item);
+        debug_assert!(before.is_none(), "a key is loaded once");
     }
 
     /// Removes a key; returns what it held.
@@ -117,6 +145,11 @@ impl Item {
         let bytes = Bytes::from_owner(Arc::clone(&self.value));
         Value::try_from(bytes).expect("what is stored was a value")
     }
+
+    /// The value's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.value
+    }
 }
 
 fn weight(key: &Key, item: &Item) -> u64 {
@@ -126,5 +159,7 @@ fn weight(key: &Key, item: &Item) -> u64 {
 fn hash(key: &Key, item: &Item) -> u64 {
     let place = xxh3_64_with_seed(key.as_str().as_bytes(), item.mod_revision);
     let history = place ^ item.create_revision.rotate_left(32) ^ item.version.rotate_left(16);
-    xxh3_64_with_seed(&item.value, history)
+    let lease = item.lease.map_or(0, |lease| lease.0.rotate_left(8));
+    let uid = item.author.uid.map_or(0, |uid| u64::from(uid) + 1);
+    xxh3_64_with_seed(&item.value, history ^ lease ^ item.author.unix_ms.rotate_left(40) ^ uid)
 }

@@ -49,6 +49,14 @@ impl Node {
         self.raft.as_ref().map_or(0, |raft| raft.configuration().majority())
     }
 
+    /// The mode of a counter: broadcast mode has none.
+    pub(super) fn mode_to_count(&self, key: &Key, acks: Acks) -> Result<Mode, Failure> {
+        match self.mode_of(key.as_str())? {
+            Mode::Raft => self.check_acks(Mode::Raft, acks).map(|()| Mode::Raft),
+            Mode::Causal | Mode::Broadcast => self.mode_to_merge("incr", key),
+        }
+    }
+
     /// For what causal mode alone can do with a key.
     pub(super) fn mode_to_merge(&self, op: &str, key: &Key) -> Result<Mode, Failure> {
         self.check_joined()?;
@@ -123,6 +131,18 @@ impl Node {
 const TO_CAUSAL: &str =
     "give a prefix without keys to it: distdbctl mode set PREFIX causal [--resolver NAME]";
 
+/// That something is done once takes a consensus.
+pub(super) fn check_once(mode: Mode, is_once: bool) -> Result<Mode, Failure> {
+    match mode {
+        Mode::Broadcast | Mode::Causal if is_once => {
+            let message =
+                format!("once takes keys in raft mode; these are in {} mode", mode.as_str());
+            Err(Failure::new(ErrorCode::ModeMismatch, message))
+        }
+        Mode::Broadcast | Mode::Causal | Mode::Raft => Ok(mode),
+    }
+}
+
 fn needs_raft(what: &str, mode: Mode) -> Failure {
     let mode = mode.as_str();
     let message = format!("that takes keys in raft mode; {what:?} is in {mode} mode");
@@ -136,7 +156,7 @@ mod tests {
 
     use super::*;
     use crate::broadcast;
-    use crate::config::Config;
+    use crate::config::{Config, Keeping};
     use crate::control::request::{Call, Request};
     use crate::identity::{ClusterId, NodeId};
     use crate::kv::value::Value;
@@ -167,6 +187,7 @@ mod tests {
             snapshot_every: 100,
             log_kept_bytes: 0,
             causal_log_bytes: 1_000_000,
+            keeping: Keeping::default(),
             seed: 1,
         };
         let broadcast = broadcast::Record::bootstrap(NodeId(1), name(), ClusterId(1));
@@ -216,12 +237,11 @@ mod tests {
 
     #[test]
     fn what_causal_mode_alone_can_do_is_refused_by_the_others() {
-        let (acks, context, delta) = (Acks::default(), None, 1);
+        let (acks, context) = (Acks::default(), None);
         let value = Value::default;
         for mode in [Mode::Broadcast, Mode::Raft] {
             let mut node = founder(mode);
             for request in [
-                Request::Incr { key: key(), delta, acks, context: context.clone() },
                 Request::Add { key: key(), value: value(), acks, context: context.clone() },
                 Request::Remove { key: key(), value: value(), acks, context: context.clone() },
                 Request::Resolve { key: key(), value: value(), context: None },
@@ -232,6 +252,15 @@ mod tests {
                 assert_eq!(refused(&mut node, request), ErrorCode::ModeMismatch, "{told}");
             }
         }
+    }
+
+    /// Raft mode has counters of its own, broadcast mode has none.
+    #[test]
+    fn a_counter_takes_a_mode_that_can_count() {
+        let (acks, context) = (Acks::default(), None);
+        let incr = Request::Incr { key: key(), delta: 1, acks, context };
+        let code = refused(&mut founder(Mode::Broadcast), incr);
+        assert_eq!(code, ErrorCode::ModeMismatch);
     }
 
     /// S10: nobody is told that more nodes have a write than do.

@@ -111,6 +111,8 @@ pub struct Node {
     /// What the wall clock said last, and when: a node that has just joined begins with it.
     wall: Option<(Time, u64)>,
     watches: Watches,
+    /// Of the mode table, when the watches were last held against it.
+    modes_watched: u64,
     waits: Waits,
     mixed: Mixed,
 }
@@ -160,8 +162,10 @@ impl Protocol for Node {
             }
             Input::Wall(unix_ms) => {
                 self.wall = Some((now, unix_ms));
+                self.step_raft(now, Input::Wall(unix_ms), effects);
                 self.step_causal(now, Input::Wall(unix_ms), effects);
             }
+            Input::Room { connection } => self.on_room(connection, effects),
             Input::SnapshotWritten(index) => {
                 self.step_raft(now, Input::SnapshotWritten(index), effects);
                 self.step_causal(now, Input::SnapshotWritten(index), effects);
@@ -221,8 +225,21 @@ impl Node {
         let broadcast =
             Broadcast::recover(config.clone(), identity.map(|identity| identity.broadcast));
         let (watches, waits, mixed) = Default::default();
-        let wall = None;
-        Ok(Self { config, founder, broadcast, raft, causal, wall, watches, waits, mixed })
+        let (wall, modes_watched) = Default::default();
+        let mut node = Self {
+            config,
+            founder,
+            broadcast,
+            raft,
+            causal,
+            wall,
+            watches,
+            modes_watched,
+            waits,
+            mixed,
+        };
+        node.note_position();
+        Ok(node)
     }
 
     /// What this node says of itself to a peer.
@@ -290,6 +307,7 @@ impl Node {
             self.causal = Some(causal.expect("nothing was found that could contradict itself"));
             self.step_raft(now, Input::Start, effects);
             if let Some((at, unix_ms)) = self.wall {
+                self.step_raft(at, Input::Wall(unix_ms), effects);
                 self.step_causal(at, Input::Wall(unix_ms), effects);
             }
             self.step_causal(now, Input::Start, effects);

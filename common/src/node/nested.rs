@@ -72,7 +72,7 @@ impl Node {
         let record = |broadcast| Record::Identity(Box::new(Identity { broadcast, mode, founder }));
         let changes =
             effects.nested(Message::Broadcast, record, |inner| step(&mut self.broadcast, inner));
-        self.publish(&changes, effects);
+        self.publish(Mode::Broadcast, &changes, effects);
     }
 
     pub(super) fn step_raft(
@@ -90,20 +90,17 @@ impl Node {
         step: impl FnOnce(&mut Raft, &mut Effects<Raft>),
     ) {
         let Some(raft) = &mut self.raft else { return };
-        raft.set_watched(!self.watches.is_empty());
-        let changes = effects.nested(Message::Raft, Record::Raft, |inner| step(raft, inner));
-        let has_jumped = raft.take_jump();
+        effects.nested(Message::Raft, Record::Raft, |inner| step(raft, inner));
         let removed = raft.take_removed();
         if let Some(causal) = &mut self.causal
             && raft.knows_modes()
         {
             causal.set_modes(&raft.state().modes);
         }
-        self.publish(&changes, effects);
+        let state = raft.state();
+        self.watches.advance(state.revision, &state.history, |to, told| effects.answer(to, told));
+        self.end_other_modes(effects);
         self.complete_lists(effects);
-        if has_jumped {
-            self.end_passed_over(Mode::Raft, effects);
-        }
         if let Some(removed) = removed {
             self.broadcast.retire(&removed);
         }
@@ -127,7 +124,7 @@ impl Node {
         causal.set_watched(!self.watches.is_empty());
         let changes = effects.nested(Message::Causal, Record::Causal, |inner| step(causal, inner));
         let has_jumped = causal.take_jump();
-        self.publish(&changes, effects);
+        self.publish(Mode::Causal, &changes, effects);
         if has_jumped {
             self.end_passed_over(Mode::Causal, effects);
         }
@@ -140,9 +137,9 @@ impl Node {
         causal.set_members(members.map(|(id, member)| (id, &member.name)));
     }
 
-    fn publish(&self, changes: &[Change], effects: &mut Effects<Self>) {
+    fn publish(&self, mode: Mode, changes: &[Change], effects: &mut Effects<Self>) {
         for of_one_revision in changes.chunk_by(|one, next| one.revision == next.revision) {
-            self.watches.publish(of_one_revision, |to, answer| effects.answer(to, answer));
+            self.watches.publish(mode, of_one_revision, |to, told| effects.answer(to, told));
         }
     }
 }

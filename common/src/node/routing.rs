@@ -6,6 +6,7 @@ use crate::control::request::{Call, Request};
 use crate::kv::watch::Watch;
 use crate::modes::{Mode, Rule};
 use crate::node::Node;
+use crate::node::mismatch::check_once;
 use crate::protocol::{Answer, Effects, Input, RequestId};
 use crate::raft::{self, Raft};
 use crate::time::Time;
@@ -25,14 +26,12 @@ impl Node {
             Request::Put { key, acks, .. } => self.mode_to_put(key, *acks),
             Request::Get { key, .. } => self.mode_of(key.as_str()),
             Request::Delete { selection, acks, .. } => self.mode_to_delete(selection, *acks),
-            Request::Incr { key, .. } => self.mode_to_merge("incr", key),
+            Request::Incr { key, acks, .. } => self.mode_to_count(key, *acks),
             Request::Add { key, .. } => self.mode_to_merge("add", key),
             Request::Remove { key, .. } => self.mode_to_merge("remove", key),
             Request::Resolve { key, .. } => self.mode_to_merge("resolve", key),
             Request::Conflicts { prefix, .. } => self.mode_to_merge_all("conflicts", prefix),
-            Request::Kv(kv) => self.check_consensus(kv).and_then(|()| {
-                Err(Failure::new(ErrorCode::UnknownOp, "that is not known yet in raft mode"))
-            }),
+            Request::Kv(kv) => self.check_consensus(kv).map(|()| Mode::Raft),
             Request::List(range) => match self.mode_of_all(&range.prefix) {
                 Err(failure) if failure.code == ErrorCode::ModeMismatch => {
                     self.mixed.expect(id, range.clone());
@@ -65,6 +64,7 @@ impl Node {
                 return;
             }
         };
+        let target = target.and_then(|mode| check_once(mode, call.once.is_some()));
         match target {
             Ok(Mode::Broadcast) => self.step_broadcast(now, Input::Request { id, call }, effects),
             Ok(Mode::Raft) => self.step_raft(now, Input::Request { id, call }, effects),
@@ -156,9 +156,11 @@ impl Node {
             Request::Hello => Ok(self.greet()),
             Request::Live => Ok(self.live()),
             Request::Cancel { target } => Ok(self.cancel(id.connection, &target, effects)),
-            Request::Watch { selection, from, previous, only: _, progress } => {
-                let watch = Watch { id: call.id, selection, previous, progress };
-                self.watch(now, id, watch, from)
+            Request::Watch { selection, from, previous, only, progress } => {
+                self.mode_watched(&selection).and_then(|mode| {
+                    let watch = Watch { id: call.id, selection, mode, previous, only, progress };
+                    self.watch(now, id, watch, from)
+                })
             }
             Request::Wait(condition) => {
                 return self.wait(now, id, call.id, condition, call.timeout);

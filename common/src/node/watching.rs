@@ -9,9 +9,12 @@ use crate::kv::watch::Watch;
 use crate::modes::Mode;
 use crate::node::Node;
 use crate::protocol::{Answer, Effects, RequestId};
+use crate::raft::compacted;
 use crate::time::Time;
 
 impl Node {
+    /// Begins a watch of keys of one mode. In raft mode it may begin in the past, as far back as
+    /// history is kept, or in the future.
     pub(super) fn watch(
         &mut self,
         now: Time,
@@ -19,19 +22,28 @@ impl Node {
         watch: Watch,
         from: Option<u64>,
     ) -> Result<Reply, Failure> {
-        match (self.mode_watched(&watch.selection)?, &self.raft) {
-            (Mode::Causal, _) => self.require_causal()?.check_ready()?,
-            (Mode::Raft, Some(raft)) => raft.check_standing()?,
-            (Mode::Raft, None) | (Mode::Broadcast, _) => self.broadcast.check_ready()?,
-        }
         let name = watch.id.as_ref();
         if name.is_some_and(|id| self.watches.find(request.connection, id).is_some()) {
             let message = "this connection has a watch with that id already";
             return Err(Failure::bad_request(message));
         }
-        let next = self.revision_watched(&watch.selection) + 1;
+        match (watch.mode, &self.raft) {
+            (Mode::Causal, _) => self.require_causal()?.check_ready()?,
+            (Mode::Raft, Some(raft)) => {
+                raft.check_standing()?;
+                let floor = raft.state().history.floor();
+                let from = from.unwrap_or(self.watches.position() + 1);
+                if from < floor {
+                    return Err(compacted(floor));
+                }
+                self.watches.begin_at(now, request, watch, from);
+                return Ok(Reply::Watch(WatchBegun { from }));
+            }
+            (Mode::Raft, None) | (Mode::Broadcast, _) => self.broadcast.check_ready()?,
+        }
+        let next = self.revision_of(watch.mode) + 1;
         if from.is_some_and(|from| from < next) {
-            let message = format!("no history is kept; a watch begins at {next}");
+            let message = format!("no history is kept in this mode; a watch begins at {next}");
             let hint = "leave out `from`, and read the keys once the watch has begun";
             return Err(Failure::new(ErrorCode::Compacted, message).with_hint(hint));
         }
@@ -39,41 +51,86 @@ impl Node {
         Ok(Reply::Watch(WatchBegun { from: next }))
     }
 
-    fn mode_watched(&self, selection: &Selection) -> Result<Mode, Failure> {
+    /// The mode of the keys of a watch; of a prefix that of most of them.
+    pub(super) fn mode_watched(&self, selection: &Selection) -> Result<Mode, Failure> {
         match selection {
             Selection::Key(key) => self.mode_of(key.as_str()),
             Selection::Prefix(prefix) => self.mode_of(prefix),
         }
     }
 
-    /// How far the keys of a watch are.
-    fn revision_watched(&self, selection: &Selection) -> u64 {
-        match (self.mode_watched(selection), &self.raft, &self.causal) {
-            (Ok(Mode::Raft), Some(raft), _) => raft.state().revision,
-            (Ok(Mode::Causal), _, Some(causal)) => causal.revision(),
-            (Ok(_) | Err(_), ..) => self.broadcast.revision(),
+    /// What was applied before the first watch is no news.
+    pub(super) fn note_position(&mut self) {
+        if let Some(raft) = &self.raft {
+            let state = raft.state();
+            self.watches.advance(state.revision, &state.history, |_, _| {});
         }
     }
 
+    /// How far the live watches of a mode were told.
+    fn revision_of(&self, mode: Mode) -> u64 {
+        match (mode, &self.causal) {
+            (Mode::Raft, _) => self.watches.position(),
+            (Mode::Causal, Some(causal)) => causal.revision(),
+            (Mode::Causal, None) | (Mode::Broadcast, _) => self.broadcast.revision(),
+        }
+    }
+
+    /// A quiet watch hears how far it is. One in raft mode does not, as long as the node may be cut
+    /// off: there may be more that it has not heard of (W8).
     pub(super) fn tell_progress(&mut self, now: Time, effects: &mut Effects<Self>) {
-        for (request, selection) in self.watches.take_quiet(now) {
-            let revision = self.revision_watched(&selection);
-            if let Some(line) = self.watches.progress(request, revision) {
+        let is_fresh = self.raft.as_ref().is_none_or(|raft| raft.is_fresh(now));
+        for request in self.watches.take_quiet(now) {
+            let Some(mode) = self.watches.get(request).map(|watch| watch.mode) else { continue };
+            let revision = self.revision_of(mode);
+            let may = mode != Mode::Raft || is_fresh;
+            if may && let Some(line) = self.watches.progress(request, revision) {
                 effects.answer(request, line);
             }
         }
     }
 
-    /// A snapshot has taken the place of many changes: who follows keys would miss some.
+    /// The connections of watches that have more to be told than was told.
+    pub fn catching_up(&self) -> impl Iterator<Item = u64> + use<> {
+        self.watches.catching_up().into_iter()
+    }
+
+    /// A client has read enough to be told more.
+    pub(super) fn on_room(&mut self, connection: u64, effects: &mut Effects<Self>) {
+        let Some(raft) = &self.raft else { return };
+        let history = &raft.state().history;
+        let floor = history.floor();
+        let lost = self.watches.catch_up(connection, history, |to, told| effects.answer(to, told));
+        for request in lost {
+            self.end_watch(request, Some(compacted(floor)), effects);
+        }
+    }
+
+    /// Keys have got another mode: who follows them would not hear of them again.
+    pub(super) fn end_other_modes(&mut self, effects: &mut Effects<Self>) {
+        let Some(raft) = &self.raft else { return };
+        let digest = raft.state().modes.digest();
+        if std::mem::replace(&mut self.modes_watched, digest) == digest {
+            return;
+        }
+        let is_other = |watch: &Watch| self.mode_watched(&watch.selection) != Ok(watch.mode);
+        let others = self.watches.iter().filter(|(_, watch)| is_other(watch));
+        for request in others.map(|(request, _)| request).collect::<Vec<_>>() {
+            let message = "the keys belong to another mode from here on";
+            let failure = Failure::new(ErrorCode::ModeMismatch, message);
+            self.end_watch(request, Some(failure.with_hint("watch them anew")), effects);
+        }
+    }
+
+    /// A state transfer has taken the place of many changes: who follows keys would miss some.
     pub(super) fn end_passed_over(&mut self, mode: Mode, effects: &mut Effects<Self>) {
-        for (request, selection) in self.watches.selections() {
-            if self.mode_watched(&selection) == Ok(mode) {
-                let message = "this node was brought up to date at once; the changes between are \
-                               not known here";
-                let failure = Failure::new(ErrorCode::Compacted, message);
-                let hint = "read the keys anew, and watch from there on";
-                self.end_watch(request, Some(failure.with_hint(hint)), effects);
-            }
+        let of_it = self.watches.iter().filter(|(_, watch)| watch.mode == mode);
+        for request in of_it.map(|(request, _)| request).collect::<Vec<_>>() {
+            let message = "this node was brought up to date at once; the changes between are not \
+                           known here";
+            let failure = Failure::new(ErrorCode::Compacted, message);
+            let hint = "read the keys anew, and watch from there on";
+            self.end_watch(request, Some(failure.with_hint(hint)), effects);
         }
     }
 
@@ -83,8 +140,8 @@ impl Node {
         error: Option<Failure>,
         effects: &mut Effects<Self>,
     ) {
-        let Some(selection) = self.watches.selection(request) else { return };
-        let revision = self.revision_watched(&selection);
+        let Some(mode) = self.watches.get(request).map(|watch| watch.mode) else { return };
+        let revision = self.revision_of(mode);
         if let Some(end) = self.watches.end(request, revision, error) {
             effects.answer(request, end);
         }

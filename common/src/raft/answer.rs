@@ -1,11 +1,11 @@
 //! What clients hear: of their requests, and why not.
 
 use crate::control::failure::{Applied, ErrorCode, Failure};
-use crate::control::reply::{self, Header, Reply, Served};
-use crate::kv::command::{Outcome, Refused};
+use crate::control::reply::{Header, Reply, Served};
 use crate::modes::Mode;
 use crate::protocol::{Answer, RequestId};
 use crate::raft::request::{Pending, RETRY_AFTER_MS};
+use crate::raft::work::Work;
 use crate::raft::{Effects, Raft, Standing, Way};
 
 impl Raft {
@@ -44,6 +44,15 @@ impl Raft {
             return Err(failure.retry_after_ms(RETRY_AFTER_MS));
         }
         Ok(())
+    }
+
+    /// The same, for this proposal.
+    pub(super) fn check_room_for(&self, id: RequestId) -> Result<(), Failure> {
+        self.check_room()?;
+        match self.requests.pending.get(&id).map(|pending| &pending.work) {
+            Some(Work::Write { command, .. }) => self.check_quota(command),
+            Some(Work::Read(_) | Work::Lead(_) | Work::Await(_)) | None => Ok(()),
+        }
     }
 
     /// Why a request is late, and whether it may be carried out yet.
@@ -125,36 +134,6 @@ impl Raft {
         }
     }
 
-    /// Answers a write with what it did.
-    pub(super) fn complete(
-        &mut self,
-        id: RequestId,
-        outcome: Outcome,
-        duplicate: bool,
-        way: Way,
-        effects: &mut Effects,
-    ) {
-        let reply = match outcome {
-            Outcome::Put { revision } => {
-                Ok(Reply::Put(reply::Put { duplicate, ..reply::Put::of(revision) }))
-            }
-            Outcome::Deleted { deleted, revision } => Ok(Reply::Delete(reply::Delete {
-                duplicate,
-                ..reply::Delete::of(deleted, revision)
-            })),
-            Outcome::ModeSet => {
-                self.show_modes(id, way, effects);
-                return;
-            }
-            Outcome::Refused(why) => Err(refused(why)),
-            Outcome::Originated { .. } => unreachable!("the log of raft has no such command"),
-        };
-        match reply {
-            Ok(reply) => self.succeed(id, reply, way, effects),
-            Err(failure) => self.fail(id, failure, way, effects),
-        }
-    }
-
     /// The header of an answer of this mode.
     pub fn header(&self, served: Option<Served>) -> Header {
         Header {
@@ -188,30 +167,4 @@ pub fn has_keys() -> Failure {
     let message = "keys begin with that prefix, and none may change its mode";
     Failure::new(ErrorCode::ConditionFailed, message)
         .with_hint("delete them first: distdbctl delete --prefix PREFIX")
-}
-
-/// Why a command did nothing, in the words of the control protocol.
-pub(super) fn refused(why: Refused) -> Failure {
-    match why {
-        Refused::HasKeys => has_keys(),
-        Refused::OtherMode(mode) => {
-            let message = format!("the key belongs to {} mode", mode.as_str());
-            Failure::new(ErrorCode::ModeMismatch, message)
-        }
-        Refused::OtherCommand => {
-            Failure::bad_request("member `request`: that client and seq came with another body")
-        }
-        Refused::Forgotten => {
-            let message = "member `request`: that seq is too far behind the client's latest ones to \
-                           tell whether it was executed";
-            let failure = Failure::bad_request(message);
-            Failure { applied: Some(Applied::Unknown), ..failure }
-        }
-        Refused::TooManyModes => {
-            Failure::new(ErrorCode::TooLarge, "the mode table has as many rows as it takes")
-        }
-        Refused::Unreadable => {
-            Failure::new(ErrorCode::Version, "the members don't know this operation")
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::identity::NodeId;
-use crate::kv::state::State;
+use crate::kv::state::{Applied, State};
 use crate::observe::Event;
 use crate::raft::log::{EntryId, Index, Payload};
 use crate::raft::message::{Answered, Message};
@@ -73,6 +73,7 @@ impl Raft {
         let (index, hash) = (self.last_applied.0, self.state.hash());
         effects.observe(Event::Apply { index, hash });
         self.serve_reached(way, effects);
+        self.take_turns(way, effects);
     }
 
     /// Answers the reads that waited for the state to come this far.
@@ -96,20 +97,14 @@ impl Raft {
         let index = self.last_applied.next();
         let entry = self.log.get(index).expect("what is committed is in the log").clone();
         self.last_applied = index;
-        let outcome = match entry.payload {
-            Payload::Noop => None,
-            Payload::Configuration(configuration) => {
-                self.on_configuration_committed(now, index, &configuration, way, effects);
-                None
-            }
-            Payload::Command(command) => {
-                let mut changes = Vec::new();
-                let told = self.is_watched.then_some(&mut changes);
-                let applied = self.state.apply(index.0, &command, told);
-                changes.into_iter().for_each(|change| effects.change(change));
-                Some((applied.outcome, applied.duplicate))
-            }
-        };
+        if let Payload::Configuration(configuration) = &entry.payload {
+            self.on_configuration_committed(now, index, configuration, way, effects);
+        }
+        let outcome = entry.payload.command().map(|(stamp, command)| {
+            let Applied { outcome, duplicate, turns } = self.state.apply(index.0, stamp, command);
+            self.requests.turns.extend(turns);
+            (outcome, duplicate)
+        });
         self.checkpoints.note(index, &self.state);
         let id = EntryId { term: entry.term, index };
         while let Some((proposed, origin)) = self.proposed.take_up_to(index) {
@@ -129,8 +124,8 @@ impl Raft {
         while self.last_applied < self.commit_index {
             self.last_applied = self.last_applied.next();
             let entry = self.log.get(self.last_applied).expect("it is in the log");
-            if let Payload::Command(command) = &entry.payload {
-                self.state.apply(self.last_applied.0, command, None);
+            if let Some((stamp, command)) = entry.payload.command() {
+                self.state.apply(self.last_applied.0, stamp, command);
             }
             self.checkpoints.note(self.last_applied, &self.state);
         }
@@ -197,6 +192,7 @@ impl Raft {
                     let outcome = crate::raft::forward::refused(failure);
                     self.respond(origin, outcome, Way::Early, effects);
                 }
+                Origin::Upkeep => {}
             }
         }
     }

@@ -143,7 +143,6 @@ impl Raft {
         self.checkpoints.clear();
         (self.commit_index, self.last_applied) = (last.index, last.index);
         self.snapshots.index = last.index;
-        self.has_jumped = true;
         effects.observe(Event::InstallSnapshot { last });
         effects.task(Task::Release(Kind::Raft, last.index.0));
         self.forget_proposed(last.index, effects);
@@ -171,7 +170,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Keeping};
     use crate::kv::state::State;
     use crate::modes::Mode;
     use crate::protocol::{Effects, Input, Protocol};
@@ -194,6 +193,7 @@ mod tests {
             snapshot_every: 100,
             log_kept_bytes: 0,
             causal_log_bytes: 1_000_000,
+            keeping: Keeping::default(),
             seed: 1,
         };
         Raft::recover(config, false, None, Vec::new()).expect("nothing contradicts itself")

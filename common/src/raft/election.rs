@@ -13,6 +13,7 @@ use crate::raft::membership::Joins;
 use crate::raft::message::{Ballot, Message};
 use crate::raft::progress::Progress;
 use crate::raft::read::Reads;
+use crate::raft::upkeep::Upkeep;
 use crate::raft::{Effects, Leader, Raft, Role, Standing, Timer};
 use crate::time::Time;
 
@@ -221,7 +222,9 @@ impl Raft {
             is_notice_due: false,
             agreement: BTreeMap::new(),
             since: now,
+            upkeep: Upkeep::new(now),
         }));
+        self.clock.begin_office(now, self.last_log_ms());
         self.timers.cancel(Timer::Election);
         self.timers.set(Timer::Heartbeat, now);
         // "... by having each leader commit a blank no-op entry into the log at the start of its

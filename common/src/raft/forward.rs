@@ -8,7 +8,8 @@ use crate::identity::NodeId;
 use crate::protocol::RequestId;
 use crate::raft::message::{Answered, Ask, Message};
 use crate::raft::replication::Origin;
-use crate::raft::request::{Asked, Work};
+use crate::raft::request::Asked;
+use crate::raft::work::Work;
 use crate::raft::{Effects, Raft, Role, Way};
 use crate::time::Time;
 
@@ -21,6 +22,7 @@ impl Raft {
                 self.requests.unasked.push(id);
                 return;
             }
+            Work::Await(_) => return,
             Work::Write { command, .. } => Ask::Propose(command.clone()),
             Work::Lead(ask) => ask.clone(),
         };
@@ -81,7 +83,7 @@ impl Raft {
             Ask::Propose(_) if leader.transfer.is_some() => {
                 self.respond(origin, Answered::NotLeader, Way::Early, effects);
             }
-            Ask::Propose(command) => match self.check_room() {
+            Ask::Propose(command) => match self.check_room().and(self.check_quota(&command)) {
                 Ok(()) => self.propose(command, origin, effects),
                 Err(failure) => self.respond(origin, refused(failure), Way::Early, effects),
             },
@@ -103,6 +105,7 @@ impl Raft {
             Origin::Peer { node, ask } => {
                 self.tell(node, Message::Answer { ask, outcome }, way, effects);
             }
+            Origin::Upkeep => {}
         }
     }
 

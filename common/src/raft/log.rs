@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::kv::state::Stamp;
 use crate::raft::configuration::Configuration;
 
 /// A term: Raft's logical clock (§5.1). 0 is before the first election.
@@ -60,8 +61,27 @@ pub enum Payload {
     Noop,
     /// Who belongs to the cluster, from this entry on (§6, thesis §4.1).
     Configuration(Box<Configuration>),
-    /// A [`crate::kv::command::Proposal`], encoded once, where it was proposed.
+    /// A [`crate::kv::command::Proposal`], encoded once, where it was proposed. Leaders of before
+    /// the data model wrote it so.
     Command(Bytes),
+    /// The same, with what the leader took the time to be.
+    Written {
+        /// By its clocks.
+        stamp: Stamp,
+        /// The proposal.
+        command: Bytes,
+    },
+}
+
+impl Payload {
+    /// The proposal in it, if there is one, and when it was proposed.
+    pub fn command(&self) -> Option<(Stamp, &Bytes)> {
+        match self {
+            Self::Command(command) => Some((Stamp::default(), command)),
+            Self::Written { stamp, command } => Some((*stamp, command)),
+            Self::Noop | Self::Configuration(_) => None,
+        }
+    }
 }
 
 impl Entry {
@@ -72,7 +92,7 @@ impl Entry {
             + match &self.payload {
                 Payload::Noop => 0,
                 Payload::Configuration(configuration) => 128 * configuration.len(),
-                Payload::Command(bytes) => bytes.len(),
+                Payload::Command(command) | Payload::Written { command, .. } => command.len(),
             }
     }
 }

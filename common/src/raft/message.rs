@@ -7,7 +7,7 @@ use crate::control::cluster::MemberChanged;
 use crate::control::failure::{Applied, ErrorCode};
 use crate::control::request::MemberChange;
 use crate::identity::NodeName;
-use crate::kv::command::Outcome;
+use crate::kv::outcome::Outcome;
 use crate::raft::log::{Entry, EntryId, Index, Term};
 
 /// No cluster comes this far: a number above it is a broken peer's (R25).

@@ -60,13 +60,16 @@
 mod answer;
 mod append;
 mod apply;
+mod clock;
 mod compaction;
 pub mod configuration;
 mod election;
 mod forward;
 pub mod log;
+mod look_up;
 mod membership;
 pub mod message;
+mod outcome;
 mod progress;
 mod query;
 mod read;
@@ -79,8 +82,12 @@ pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod turns;
+mod upkeep;
+mod work;
 
 pub use answer::has_keys;
+pub(crate) use look_up::compacted;
 pub use recovery::RecoverError;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +100,7 @@ use crate::kv::state::State;
 use crate::peer::hello::Hello;
 use crate::protocol::{Input, Protocol};
 use crate::raft::apply::{Checkpoints, Compared};
+use crate::raft::clock::Clock;
 use crate::raft::compaction::Snapshots;
 use crate::raft::configuration::Configurations;
 use crate::raft::log::{Index, Log, Term};
@@ -104,6 +112,7 @@ use crate::raft::record::{Record, Tail};
 use crate::raft::replication::{Origin, Proposed};
 use crate::raft::request::Requests;
 use crate::raft::transfer::Transfer;
+use crate::raft::upkeep::Upkeep;
 use crate::time::{Time, Timers};
 
 type Effects = crate::protocol::Effects<Raft>;
@@ -146,14 +155,11 @@ pub struct Raft {
     is_retiring: bool,
     /// When the leader was heard of.
     leader_heard: Time,
-    /// A snapshot has taken the state's place since the node last asked.
-    has_jumped: bool,
     /// Who wants to hear who leads next.
     successor_awaited: Vec<Origin>,
     /// Why the leader does not take this node in.
     refusal: Option<String>,
-    /// Whether anybody wants to hear what changes.
-    is_watched: bool,
+    clock: Clock,
     /// How many removed members whoever drives this was told of.
     removed_told: usize,
 }
@@ -182,6 +188,7 @@ struct Leader {
     /// Whether members' states are the same as this node's, as last compared.
     agreement: BTreeMap<NodeId, Compared>,
     since: Time,
+    upkeep: Upkeep,
 }
 
 /// Whether the node may still speak for the cluster.
@@ -223,6 +230,8 @@ enum Timer {
     Request,
     /// Members want to know what is committed, and nothing else goes to them.
     Notice,
+    /// There is forgotten history to let go of.
+    Sweep,
 }
 
 impl Protocol for Raft {
@@ -230,6 +239,7 @@ impl Protocol for Raft {
     type Record = Record;
 
     fn step(&mut self, now: Time, input: Input<Message>, effects: &mut Effects) {
+        self.clock.now = now;
         match input {
             Input::Start => self.on_start(now, effects),
             Input::Tick => self.on_tick(now, effects),
@@ -242,11 +252,12 @@ impl Protocol for Raft {
             Input::DiskFull(is_full) => self.on_disk_full(now, is_full, effects),
             Input::SnapshotWritten(index) => self.on_snapshot_written(Index(index), effects),
             Input::CausalWritten(_) => self.on_causal_written(),
-            Input::Wall(_) => {} // Lab 2's.
+            Input::Wall(unix_ms) => self.clock.tell(now, unix_ms),
             Input::SnapshotReceived(snapshot) => {
                 self.on_snapshot_received(now, *snapshot, effects);
             }
             Input::SnapshotSent { to, index } => self.on_snapshot_sent(now, to, index.map(Index)),
+            Input::Room { .. } => {} // The node has the watches.
             Input::Verified { node, outcome } => self.on_verified(now, node, outcome, effects),
             Input::Retire => self.on_retire(now, effects),
             Input::Stop => self.on_stop(effects),
@@ -256,6 +267,7 @@ impl Protocol for Raft {
     fn flush(&mut self, now: Time, effects: &mut Effects) {
         self.begin_round(effects);
         self.ask_leader(effects);
+        self.sweep(now);
         self.let_disk_log_go();
         self.take_snapshot(effects);
         self.replicate(now, effects);
@@ -300,6 +312,7 @@ impl Raft {
                 Timer::Join => self.ask_to_join(now, effects),
                 Timer::Request => self.end_late_requests(now, effects),
                 Timer::Notice => self.tell_commit(),
+                Timer::Sweep => {} // It is done before each commit.
             }
         }
     }
@@ -307,6 +320,7 @@ impl Raft {
     fn on_heartbeat_due(&mut self, now: Time, effects: &mut Effects) {
         self.timers.set(Timer::Heartbeat, now + self.config.heartbeat_interval);
         self.lead_on(now, effects);
+        self.look_after_state(effects);
         self.dispatch(now, effects);
         // What is known to be committed is found again after a restart, even if nothing follows.
         if self.unsaved.commit_index < self.commit_index {

@@ -2,6 +2,7 @@
 
 use crate::control::cluster::Modes;
 use crate::control::failure::{ErrorCode, Failure};
+use crate::control::kv::Kv;
 use crate::control::reply::{Get, Item, Reply, Served};
 use crate::control::request::Range;
 use crate::kv::key::Key;
@@ -9,8 +10,8 @@ use crate::kv::page::{Row, page};
 use crate::kv::store;
 use crate::modes::{ModeRow, Rule};
 use crate::protocol::{Answer, RequestId};
-use crate::raft::answer::refused;
-use crate::raft::request::Work;
+use crate::raft::outcome::refused;
+use crate::raft::work::Work;
 use crate::raft::{Effects, Raft, Way};
 
 /// A question about the state.
@@ -26,6 +27,8 @@ pub(super) enum Query {
     Modes,
     /// What it is once a row was set.
     ModesSet,
+    /// What raft mode alone can do.
+    Kv(Kv),
 }
 
 impl Raft {
@@ -46,6 +49,9 @@ impl Raft {
     pub(super) fn read_now(&mut self, id: RequestId, way: Way, effects: &mut Effects) {
         let Some(pending) = self.requests.take(id) else { return };
         let Work::Read(query) = &pending.work else { return };
+        if self.awaits_holder(query) {
+            return self.await_holder(id, pending);
+        }
         let outcome = self.check_standing().and_then(|()| self.query(query));
         let served = if pending.session.is_some() { Served::Session } else { Served::Linearizable };
         let answer = Answer::Reply(self.header(Some(served)), outcome);
@@ -95,6 +101,7 @@ impl Raft {
             Query::ModesSet => {
                 Ok(Reply::Modes(Modes { modes: self.mode_rows(), changed: Some(true) }))
             }
+            Query::Kv(kv) => self.look_up(kv),
         }
     }
 
@@ -104,12 +111,13 @@ impl Raft {
     }
 }
 
-fn row<'a>(key: &'a Key, item: &'a store::Item) -> Row<'a> {
+pub(super) fn row<'a>(key: &'a Key, item: &'a store::Item) -> Row<'a> {
     Row {
         key,
         value: item.value(),
         create_revision: item.create_revision,
         mod_revision: item.mod_revision,
         version: item.version,
+        lease: item.lease,
     }
 }

@@ -146,6 +146,7 @@ impl Raft {
                 let outcome = Answered::ReadAt(index);
                 self.tell(node, Message::Answer { ask, outcome }, way, effects);
             }
+            Origin::Upkeep => {}
         }
     }
 
@@ -157,6 +158,7 @@ impl Raft {
                 let outcome = Answered::NotLeader;
                 self.tell(node, Message::Answer { ask, outcome }, Way::Early, effects);
             }
+            Origin::Upkeep => {}
         }
     }
 

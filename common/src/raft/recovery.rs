@@ -8,6 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::config::Config;
 use crate::kv::state::State;
 use crate::raft::apply::Checkpoints;
+use crate::raft::clock::Clock;
 use crate::raft::compaction::Snapshots;
 use crate::raft::configuration::{Configuration, Configurations};
 use crate::raft::log::{Entry, EntryId, Index, Log, Payload, Term};
@@ -110,10 +111,9 @@ impl Raft {
             disk_full: false,
             is_retiring: false,
             leader_heard: Time::default(),
-            has_jumped: false,
             successor_awaited: Vec::new(),
             refusal: None,
-            is_watched: false,
+            clock: Clock::default(),
             removed_told: 0,
         }
     }

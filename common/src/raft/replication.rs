@@ -31,6 +31,8 @@ pub(super) enum Origin {
     Client(RequestId),
     /// Another node, which forwarded it.
     Peer { node: NodeId, ask: u64 },
+    /// The leader itself: nobody waits for it.
+    Upkeep,
 }
 
 /// The proposals that wait to be applied, by their places. One that was cut from this log may
@@ -47,6 +49,11 @@ impl Proposed {
     fn push(&mut self, id: EntryId, origin: Origin, bytes: usize) {
         self.waiting.insert((id.index, id.term), (origin, bytes));
         self.bytes += bytes;
+    }
+
+    /// What the proposals take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The next one whose place is at `index` or before, and the term it was proposed in.
@@ -70,7 +77,8 @@ impl Raft {
 
     /// Appends a command. The caller has seen that this node leads.
     pub(super) fn propose(&mut self, command: Bytes, origin: Origin, effects: &mut Effects) {
-        let entry = Entry { term: self.term, payload: Payload::Command(command) };
+        let payload = Payload::Written { stamp: self.stamp(), command };
+        let entry = Entry { term: self.term, payload };
         let bytes = entry.bytes();
         let id = EntryId { term: self.term, index: self.append(entry) };
         effects.observe(Event::Propose { id });

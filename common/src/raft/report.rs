@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::control::status::{PeerStatus, Status};
+use crate::control::status::{PeerStatus, RaftStatus, Status};
 use crate::identity::NodeId;
 use crate::kv::state::State;
 use crate::modes::Mode;
@@ -72,17 +72,6 @@ impl Raft {
         self.state.modes.mode_of(key)
     }
 
-    /// Whether a snapshot has taken the state's place since this was asked last: then changes were
-    /// passed over.
-    pub fn take_jump(&mut self) -> bool {
-        std::mem::take(&mut self.has_jumped)
-    }
-
-    /// Whether anybody wants to hear what changes from here on.
-    pub fn set_watched(&mut self, is_watched: bool) {
-        self.is_watched = is_watched;
-    }
-
     /// Who is connected.
     pub fn peers(&self) -> impl Iterator<Item = NodeId> {
         self.peers.iter().copied()
@@ -140,8 +129,23 @@ impl Raft {
         status.stored_bytes += self.state.store.bytes();
         status.log_bytes = self.log.bytes() as u64;
         status.disk_full = self.disk_full;
+        status.raft = Some(self.raft_status());
         for peer in &mut status.peers {
             self.report_peer(peer);
+        }
+    }
+
+    fn raft_status(&self) -> RaftStatus {
+        let state = &self.state;
+        RaftStatus {
+            floor: state.history.floor(),
+            history_events: state.history.len() as u64,
+            history_bytes: state.history.bytes(),
+            quota_bytes: self.config.keeping.quota_bytes,
+            leases: state.leases.len() as u64,
+            claims: state.locks.claims(),
+            once_ids: state.once.len() as u64,
+            log_ms: state.log_ms,
         }
     }
 
@@ -188,6 +192,12 @@ impl Raft {
     /// Whether the node has not diverged from the others, and was not removed.
     pub fn is_in_good_standing(&self) -> bool {
         self.standing == Standing::Good
+    }
+
+    /// Whether the node hears of the cluster: then it has all, but for what is on its way.
+    pub fn is_fresh(&self, now: Time) -> bool {
+        let is_close = |silence| silence < self.config.election_timeout;
+        self.is_ready() && (self.leads() || self.leader_silence(now).is_some_and(is_close))
     }
 
     /// Whether the disk takes nothing more.

@@ -14,20 +14,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::control::failure::{ErrorCode, Failure};
 use crate::control::reply::Served;
-use crate::control::request::{Call, Request, Selection};
-use crate::identity::NodeId;
-use crate::kv::command::{Command, Proposal, Tag};
+use crate::control::request::{Call, Request};
+use crate::identity::{LeaseId, NodeId};
+use crate::kv::key::Key;
+use crate::kv::lock::Turn;
 use crate::protocol::{Answer, RequestId};
 use crate::raft::answer::lost;
 use crate::raft::log::Index;
-use crate::raft::message::Ask;
-use crate::raft::query::Query;
 use crate::raft::read::Freshness;
 use crate::raft::replication::Origin;
+use crate::raft::turns::claim_of;
+use crate::raft::work::Work;
 use crate::raft::{Effects, Raft, Role, Timer, Way};
 use crate::time::Time;
 
@@ -36,6 +35,9 @@ const PENDING_MAX: usize = 20_000;
 
 /// How long a request of a client waits that does not say.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a claim to a lock waits that does not say.
+const FOREVER: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// How often late requests are looked for, at most: each time all are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -61,6 +63,12 @@ pub(super) struct Requests {
     pub(super) at_index: BTreeMap<Index, Vec<RequestId>>,
     /// Reads of sessions that wait for the state to have this revision. Each is pending.
     pub(super) at_revision: BTreeSet<(u64, RequestId)>,
+    /// What has become of claims to locks since they were looked at.
+    pub(super) turns: Vec<Turn>,
+    /// Claims that wait for their turn, by their tokens.
+    pub(super) at_turn: BTreeMap<u64, RequestId>,
+    /// Those who wait for another holder of a lock.
+    pub(super) at_holder: BTreeMap<Key, Vec<RequestId>>,
 }
 
 /// Something that another node was asked.
@@ -72,99 +80,23 @@ pub(super) struct Asked {
 
 #[derive(Debug)]
 pub(super) struct Pending {
-    deadline: Time,
+    pub(super) deadline: Time,
     pub(super) work: Work,
     /// Of a session's read: the revision that the state must have.
     pub(super) session: Option<u64>,
+    /// Of a claim: which lock, and with which lease.
+    pub(super) lock: Option<(Key, LeaseId)>,
+    /// Of a claim: its time was over, so it is given back.
+    pub(super) is_withdrawn: bool,
     /// Whether it is on its way to be applied.
     pub(super) is_under_way: bool,
     /// Whether it was once, and may have been applied: what is done again does no harm.
     pub(super) is_uncertain: bool,
 }
 
-/// What a request is about.
-#[derive(Debug)]
-pub(super) enum Work {
-    /// A [`Proposal`].
-    Write { command: Bytes, is_tagged: bool },
-    /// A question about the state.
-    Read(Query),
-    /// What the leader alone does.
-    Lead(Ask),
-}
-
-impl Work {
-    /// What a request is about, and how fresh it must be.
-    fn of(request: Request, tag: Option<Tag>) -> (Self, Freshness) {
-        let write = |command| {
-            let command = Proposal { tag, command }.encode();
-            Self::Write { command, is_tagged: tag.is_some() }
-        };
-        let mut freshness = Freshness::Linearizable;
-        let mut read = |query, asked| {
-            freshness = asked;
-            Self::Read(query)
-        };
-        let work = match request {
-            Request::Get { key, read: asked, min_revision, .. } => {
-                read(Query::Get(key), Freshness::of(asked, min_revision))
-            }
-            Request::Put { key, value, .. } => write(Command::Put { key, value }),
-            Request::Delete { selection: Selection::Key(key), .. } => write(Command::Delete(key)),
-            Request::Delete { selection: Selection::Prefix(prefix), .. } => {
-                write(Command::DeletePrefix(prefix))
-            }
-            Request::ModeSet { prefix, rule, dry_run: false } => {
-                write(Command::SetMode { prefix, rule })
-            }
-            Request::Member { change, member, dry_run } => {
-                Self::Lead(Ask::Member { change, member, dry_run })
-            }
-            Request::TransferLeader { member } => Self::Lead(Ask::Transfer(member)),
-            Request::List(range) => {
-                let asked = Freshness::of(range.read, range.min_revision);
-                read(Query::List(range), asked)
-            }
-            Request::ModeSet { prefix, rule, dry_run: true } => {
-                Self::Read(Query::AfterModeSet { prefix, rule })
-            }
-            // What this node knows will do: it is asked when there is no majority, too.
-            Request::Modes => read(Query::Modes, Freshness::Stale),
-            Request::Hello
-            | Request::Watch { .. }
-            | Request::Cancel { .. }
-            | Request::Status
-            | Request::Members
-            | Request::Wait(_)
-            | Request::Live
-            | Request::Ready
-            | Request::Health
-            | Request::Sync { .. }
-            | Request::Incr { .. }
-            | Request::Add { .. }
-            | Request::Remove { .. }
-            | Request::Conflicts { .. }
-            | Request::Resolve { .. }
-            | Request::Kv(_)
-            | Request::Fault(_)
-            | Request::Explain { .. } => unreachable!("these are not for raft"),
-        };
-        (work, freshness)
-    }
-
-    /// Whether it does no harm to do it twice.
-    fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Write { is_tagged: true, .. } | Self::Read(_))
-    }
-}
-
 impl Pending {
     pub(super) fn may_be_applied(&self) -> bool {
-        let changes = match &self.work {
-            Work::Read(query) => matches!(query, Query::ModesSet),
-            Work::Write { .. } | Work::Lead(_) => true,
-        };
-        changes && (self.is_under_way || self.is_uncertain)
+        self.work.changes() && (self.is_under_way || self.is_uncertain)
     }
 }
 
@@ -183,6 +115,9 @@ impl Requests {
         let pending = self.pending.remove(&request)?;
         if let Some(revision) = pending.session {
             self.at_revision.remove(&(revision, request));
+        }
+        if let Work::Await(token) = &pending.work {
+            self.at_turn.remove(token);
         }
         Some(pending)
     }
@@ -224,8 +159,10 @@ impl Raft {
             self.refuse(id, failure, effects);
             return;
         }
-        let tag = call.tag.as_ref().and_then(Tag::of);
-        let (work, freshness) = Work::of(call.request, tag);
+        let is_long = matches!(&call.request, Request::Kv(kv) if kv.is_long());
+        let timeout = call.timeout.unwrap_or(if is_long { FOREVER } else { TIMEOUT });
+        let lock = claim_of(&call.request);
+        let (work, freshness) = Work::of(call);
         let session = match freshness {
             Freshness::Stale => return self.read_local(id, &work, Served::Stale, effects),
             Freshness::Session(revision) if self.has_reached(revision) => {
@@ -239,8 +176,16 @@ impl Raft {
             self.refuse(id, failure.retry_after_ms(RETRY_AFTER_MS), effects);
             return;
         }
-        let deadline = now + call.timeout.unwrap_or(TIMEOUT);
-        let pending = Pending { deadline, work, session, is_under_way: false, is_uncertain: false };
+        let deadline = now + timeout;
+        let pending = Pending {
+            deadline,
+            work,
+            session,
+            lock,
+            is_withdrawn: false,
+            is_under_way: false,
+            is_uncertain: false,
+        };
         self.requests.pending.insert(id, pending);
         self.expect_late(deadline);
         if let Some(revision) = session {
@@ -277,7 +222,7 @@ impl Raft {
             Role::Leader(_) => {
                 let lead = match &pending.work {
                     Work::Lead(ask) => Some(ask.clone()),
-                    Work::Write { .. } | Work::Read(_) => None,
+                    Work::Write { .. } | Work::Read(_) | Work::Await(_) => None,
                 };
                 match lead {
                     Some(ask) => self.do_lead(now, Origin::Client(id), ask, effects),
@@ -297,7 +242,7 @@ impl Raft {
     }
 
     fn do_here(&mut self, id: RequestId, effects: &mut Effects) {
-        let room = self.check_room();
+        let room = self.check_room_for(id);
         let Some(pending) = self.requests.pending.get_mut(&id) else { return };
         let Role::Leader(leader) = &mut self.role else { return };
         match &pending.work {
@@ -314,7 +259,7 @@ impl Raft {
                 }
             }
             Work::Read(_) => leader.reads.queue(Origin::Client(id)),
-            Work::Lead(_) => {}
+            Work::Lead(_) | Work::Await(_) => {}
         }
     }
 
@@ -360,6 +305,9 @@ impl Raft {
         let is_late = |(_, pending): &(&RequestId, &Pending)| pending.deadline <= now;
         let late = self.requests.pending.iter().filter(is_late).map(|(id, _)| *id);
         for id in late.collect::<Vec<_>>() {
+            if self.withdraw(now, id, effects) {
+                continue;
+            }
             let failure = self.late(&self.requests.pending[&id]);
             self.fail(id, failure, Way::Early, effects);
         }

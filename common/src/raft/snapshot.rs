@@ -4,6 +4,7 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kv::history::Kept;
 use crate::kv::key::Key;
 use crate::kv::state::{self, State};
 use crate::kv::store::{Item, Store};
@@ -30,6 +31,13 @@ struct Head {
     state: state::Head,
 }
 
+/// What follows the head: first all keys, then all changes that are kept, each in order.
+#[derive(Debug, Serialize, Deserialize)]
+enum Part {
+    Key(Key, Item),
+    Change(Kept),
+}
+
 impl Content for Snapshot {
     const KIND: Kind = Kind::Raft;
 
@@ -40,15 +48,18 @@ impl Content for Snapshot {
     fn frames(&self) -> impl Iterator<Item = Vec<u8>> {
         let (configuration, state) = (self.configuration.clone(), self.state.head());
         let head = Head { last: self.last, configuration, state };
-        snapshot::frames(head, self.state.store.iter())
+        let keys = self.state.store.iter();
+        let keys = keys.map(|(key, item)| Part::Key(key.clone(), item.clone()));
+        snapshot::frames(head, keys.chain(self.state.history.kept().map(Part::Change)))
     }
 
     fn read(input: &mut impl Read) -> Result<Self, SnapshotError> {
-        let mut store = Store::default();
-        let head: Head = snapshot::read(input, |(key, item): (Key, Item)| {
-            store.load(key, item);
+        let (mut store, mut kept) = (Store::default(), Vec::new());
+        let head: Head = snapshot::read(input, |part| match part {
+            Part::Key(key, item) => store.load(key, item),
+            Part::Change(change) => kept.push(change),
         })?;
-        let state = State::assemble(&head.state, store)
+        let state = State::assemble(head.state, store, kept)
             .ok_or(SnapshotError::Damaged("its parts do not belong together"))?;
         Ok(Self { last: head.last, configuration: head.configuration, state })
     }

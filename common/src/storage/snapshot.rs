@@ -71,11 +71,11 @@ impl Kind {
     }
 
     fn of_file(self) -> header::Kind {
-        let magic = match self {
-            Self::Raft => *b"dist-sn",
-            Self::Causal => *b"dist-cs",
+        let (magic, format) = match self {
+            Self::Raft => (*b"dist-sn", 2),
+            Self::Causal => (*b"dist-cs", 1),
         };
-        header::Kind { magic, format: 1, format_min: 1 }
+        header::Kind { magic, format, format_min: format }
     }
 
     /// The name of the file of a snapshot up to `mark`.

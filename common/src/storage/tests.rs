@@ -6,6 +6,7 @@ use super::*;
 use crate::broadcast;
 use crate::kv::key::Key;
 use crate::kv::state::State;
+use crate::kv::store::{Author, Writing};
 use crate::modes::Mode;
 use crate::node::{Found, Record};
 use crate::raft::configuration::Configuration;
@@ -58,7 +59,8 @@ fn snapshot(index: u64) -> Snapshot {
     let mut state = State::new(Mode::Raft);
     for n in 0..index {
         let key = Key::try_from(format!("key{n}").as_str()).expect("a key");
-        state.store.put(key, &[5; 100], n + 1);
+        let author = Author::default();
+        state.store.put(&key, Writing { value: &[5; 100], lease: None, revision: n + 1, author });
     }
     state.revision = index;
     let last = EntryId { term: Term(1), index: Index(index) };

@@ -69,8 +69,8 @@ fn follow(
             }
             WatchLine::End { resume, error, .. } => return ended(error, resume),
         };
-        for event in events {
-            let exit = deliver(event, watch, output)?;
+        for event in events.iter() {
+            let exit = deliver(event.clone(), watch, output)?;
             left = left.map(|left| left - 1);
             if exit != Exit::DONE || left == Some(0) {
                 return Ok(exit);

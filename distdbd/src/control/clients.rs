@@ -15,11 +15,18 @@ use common::protocol::{Answer, RequestId};
 
 use crate::control::outlet::{Flow, Lines, Outgoing, Outlet};
 
-/// Lines of a connection's watches that the client has not read. A watch that makes more ends.
+/// Lines of a connection's watches that the client has not read, for each watch that it has. One
+/// that makes more ends.
 const WATCH_LINES_MAX: usize = 10_000;
 
-/// The same in bytes of keys and values.
+/// The same in bytes of keys and values, for each watch.
 const WATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The same, for all watches of a connection.
+const CONNECTION_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A watch that catches up is told more when less than this is unread.
+const CATCH_UP_BYTES: usize = 1024 * 1024;
 
 /// The driver's end of a connection. Dropping it ends the connection, once all is written.
 #[derive(Debug)]
@@ -30,6 +37,8 @@ pub(crate) struct Client {
     /// Lines of this commit.
     lines: Vec<Outgoing>,
     waiting: BTreeMap<u64, Waiting>,
+    /// Watches among those that wait.
+    watches: usize,
 }
 
 /// A request without its last line.
@@ -38,6 +47,7 @@ struct Waiting {
     id: Option<Id>,
     /// A watch or a wait: it may take as long as it likes.
     is_long: bool,
+    is_watch: bool,
 }
 
 /// All connections, and what their clients call the requests that wait.
@@ -65,8 +75,11 @@ impl Clients {
     /// Notes what the client calls a request.
     pub(crate) fn expect(&mut self, request: RequestId, call: &Call) {
         if let Some(client) = self.clients.get_mut(&request.connection) {
-            let is_long = matches!(call.request, Request::Watch { .. } | Request::Wait(_));
-            client.waiting.insert(request.sequence, Waiting { id: call.id.clone(), is_long });
+            let is_watch = matches!(call.request, Request::Watch { .. });
+            let is_long = is_watch || call.request.is_long();
+            let waiting = Waiting { id: call.id.clone(), is_long, is_watch };
+            client.waiting.insert(request.sequence, waiting);
+            client.watches += usize::from(is_watch);
             self.unanswered += usize::from(!is_long);
         }
     }
@@ -86,11 +99,12 @@ impl Clients {
         if client.lines.is_empty() {
             self.written_to.push(request.connection);
         }
-        let (id, is_long) = (waiting.id.clone(), waiting.is_long);
+        let (id, is_long, is_watch) = (waiting.id.clone(), waiting.is_long, waiting.is_watch);
         let has_room = client.has_room();
         let is_slow = matches!(answer, Answer::Watch(_)) && !answer.is_last() && !has_room;
         if answer.is_last() || is_slow {
             client.waiting.remove(&request.sequence);
+            client.watches -= usize::from(is_watch);
             self.unanswered -= usize::from(!is_long);
         }
         match answer {
@@ -110,6 +124,17 @@ impl Clients {
         }
     }
 
+    /// The user behind a connection.
+    pub(crate) fn uid(&self, connection: u64) -> Option<u32> {
+        Some(self.clients.get(&connection)?.credentials?.uid)
+    }
+
+    /// Whether a client has read most of what its watches were told.
+    pub(crate) fn has_room(&self, connection: u64) -> bool {
+        let unread = |client: &Client| client.flow.watch_bytes.load(Ordering::Relaxed);
+        self.clients.get(&connection).is_some_and(|client| unread(client) < CATCH_UP_BYTES)
+    }
+
     /// No client is heard any further.
     pub(crate) fn stop_reading(&self) {
         for client in self.clients.values() {
@@ -124,7 +149,7 @@ impl Client {
         flow: Arc<Flow>,
         credentials: Option<PeerCredentials>,
     ) -> Self {
-        Self { outlet, flow, credentials, lines: Vec::new(), waiting: BTreeMap::new() }
+        Self { outlet, flow, credentials, lines: Vec::new(), waiting: BTreeMap::new(), watches: 0 }
     }
 
     fn reply(&mut self, id: Option<Id>, header: Header, mut outcome: Result<Reply, Failure>) {
@@ -142,8 +167,9 @@ impl Client {
     }
 
     fn has_room(&self) -> bool {
-        self.flow.watch_lines.load(Ordering::Relaxed) < WATCH_LINES_MAX
-            && self.flow.watch_bytes.load(Ordering::Relaxed) < WATCH_BYTES_MAX
+        let bytes_max = CONNECTION_BYTES_MAX.min(WATCH_BYTES_MAX * self.watches);
+        self.flow.watch_lines.load(Ordering::Relaxed) < WATCH_LINES_MAX * self.watches
+            && self.flow.watch_bytes.load(Ordering::Relaxed) < bytes_max
     }
 }
 
@@ -168,5 +194,8 @@ fn size(line: &WatchLine) -> usize {
         let bytes = bytes.map(Base64Bytes::byte_count);
         event.key.as_str().len() + texts.chain(bytes).sum::<usize>()
     };
-    events.iter().map(of_event).sum()
+    events.iter().map(of_event).sum::<usize>() + LINE_BYTES
 }
+
+/// What a line takes beside keys and values.
+const LINE_BYTES: usize = 64;

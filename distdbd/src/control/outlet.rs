@@ -91,7 +91,8 @@ impl Lines {
                 }
                 self.watch_lines += 1;
                 self.watch_bytes += bytes;
-                serde_json::to_writer(&mut self.bytes, &line)
+                line.append_to(&mut self.bytes);
+                Ok(())
             }
             Outgoing::Rest(rest) => {
                 assert!(self.bytes.is_empty(), "a rest is the first that is queued");

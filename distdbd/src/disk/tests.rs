@@ -4,6 +4,7 @@ use common::broadcast;
 use common::identity::{ClusterId, NodeId};
 use common::kv::key::Key;
 use common::kv::state::State;
+use common::kv::store::{Author, Writing};
 use common::modes::Mode;
 use common::node::{Found, Identity, Record};
 use common::raft::configuration::Configuration;
@@ -50,7 +51,9 @@ fn snapshot_at(index: u64) -> Snapshot {
     let mut state = State::new(Mode::Raft);
     for n in 0..2_000 {
         let key = Key::try_from(format!("key{n}").as_str()).expect("a key");
-        state.store.put(key, &[5; 100], n + 1);
+        let author = Author::default();
+        let writing = Writing { value: &[5; 100], lease: None, revision: n + 1, author };
+        state.store.put(&key, writing);
     }
     let last = EntryId { term: Term(1), index: Index(index) };
     Snapshot { last, configuration: Configuration::alone(OWNER.node, name()), state }

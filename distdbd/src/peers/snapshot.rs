@@ -249,6 +249,7 @@ mod tests {
     use common::identity::ClusterId;
     use common::kv::key::Key;
     use common::kv::state::State;
+    use common::kv::store::{Author, Writing};
     use common::modes::Mode;
     use common::raft::configuration::Configuration;
     use common::raft::log::{EntryId, Index, Term};
@@ -268,7 +269,9 @@ mod tests {
         let mut state = State::new(Mode::Raft);
         for n in 0..2_000 {
             let key = Key::try_from(format!("key{n}").as_str()).expect("a key");
-            state.store.put(key, &[5; 100], n + 1);
+            let author = Author::default();
+            let writing = Writing { value: &[5; 100], lease: None, revision: n + 1, author };
+            state.store.put(&key, writing);
         }
         let last = EntryId { term: Term(1), index: Index(7) };
         let snapshot =

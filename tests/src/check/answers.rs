@@ -81,7 +81,7 @@ impl AnsweredOnce {
             Input::Start | Input::Tick | Input::Stop | Input::Retire | Input::DiskFull(_) => {}
             Input::PeerUp(_) | Input::PeerDown(_) | Input::Message { .. } | Input::Wall(_) => {}
             Input::SnapshotWritten(_) | Input::CausalWritten(_) | Input::SnapshotReceived(_) => {}
-            Input::SnapshotSent { .. } | Input::Verified { .. } => {}
+            Input::SnapshotSent { .. } | Input::Verified { .. } | Input::Room { .. } => {}
         }
     }
 }

@@ -47,7 +47,7 @@ impl Check for WatchWithoutGap {
             } else if let Answer::Watch(WatchLine::Events { events, .. }) = answer
                 && let Some(follower) = self.watches.get_mut(&place)
             {
-                for event in events {
+                for event in events.iter() {
                     applied.advance(*id, event)?;
                     follower.follow(event)?;
                 }

@@ -106,7 +106,7 @@ fn held(entry: &Entry) -> String {
     let what = match &entry.payload {
         Payload::Noop => "noop",
         Payload::Configuration(_) => "members",
-        Payload::Command(_) => "command",
+        Payload::Command(_) | Payload::Written { .. } => "command",
     };
     format!("{}:{what}", entry.term.0)
 }

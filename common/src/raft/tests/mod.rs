@@ -123,6 +123,7 @@ impl Cluster {
             snapshot_every: 1_000,
             log_kept_bytes: 0,
             causal_log_bytes: 1_000_000,
+            keeping: Default::default(),
             seed: self.starts,
         };
         let disk = self.disks.entry(node).or_default().clone();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::causal::Causal;
-use crate::config::Config;
+use crate::config::{Config, Keeping};
 use crate::control::request::{Call, Request};
 use crate::kv::value::Value;
 use crate::modes::{Resolver, Rule};
@@ -24,6 +24,7 @@ fn config(mode: Mode) -> Config {
         snapshot_every: 20,
         log_kept_bytes: 0,
         causal_log_bytes: usize::MAX,
+        keeping: Keeping::default(),
         seed: 1,
     }
 }

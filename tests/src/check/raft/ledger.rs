@@ -14,9 +14,11 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use common::identity::NodeId;
-use common::kv::command::{Encoded, EncodedCommand, Outcome, Tag};
+use common::kv::command::{Encoded, EncodedCommand, Tag};
 use common::kv::key::Key;
+use common::kv::outcome::Outcome;
 use common::kv::state::State;
+use common::kv::store::Item;
 use common::kv::value::Value;
 use common::modes::Mode;
 use common::observe::Event;
@@ -71,6 +73,9 @@ pub(super) fn hash(payload: &Payload) -> u64 {
         Payload::Noop => 0,
         Payload::Configuration(configuration) => xxh3_64(format!("{configuration:?}").as_bytes()),
         Payload::Command(bytes) => xxh3_64(bytes),
+        Payload::Written { stamp, command } => {
+            xxh3_64(command) ^ stamp.log_ms.rotate_left(17) ^ stamp.unix_ms.rotate_left(31)
+        }
     }
 }
 
@@ -146,12 +151,12 @@ impl Ledger {
     }
 
     fn enter(&mut self, index: u64, entry: &Entry, known_in: u64) -> Result<(), String> {
-        if let Payload::Command(bytes) = &entry.payload {
-            let mut changes = Vec::new();
-            let applied = self.state.apply(index, bytes, Some(&mut changes));
-            for change in changes {
-                let history = self.keys.entry(change.key).or_default();
-                history.push((change.revision, change.after));
+        if let Some((stamp, bytes)) = entry.payload.command() {
+            let before = self.state.revision;
+            let applied = self.state.apply(index, stamp, bytes);
+            for event in self.state.history.since(before + 1) {
+                let held = self.keys.entry(event.key.clone()).or_default();
+                held.push((event.revision, event.after.as_ref().map(Item::value)));
             }
             let proposal = Encoded::read(bytes).ok_or("it is no proposal")?;
             if !applied.duplicate && !matches!(applied.outcome, Outcome::Refused(_)) {
