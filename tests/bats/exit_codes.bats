@@ -123,7 +123,7 @@ prepare() {
 }
 
 @test "76: an operation that this node does not know" {
-    expect 76 ctl call txn '{"if":[]}'
+    expect 76 ctl call teleport '{"if":[]}'
     [[ $output$stderr == *unknown_op* ]]
     expect 0 ctl get nope || [ "$status" = 1 ]
 }

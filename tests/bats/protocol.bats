@@ -112,7 +112,7 @@ error_code() {
 }
 
 @test "P11: unknown operations and members are told, and the connection lives on" {
-    printf '%s\n' '{"op":"txn","if":[]}' '{"op":"get","key":"k","colour":"red"}' '{"op":"get","key":7}' \
+    printf '%s\n' '{"op":"teleport","if":[]}' '{"op":"get","key":"k","colour":"red"}' '{"op":"get","key":7}' \
         '{"op":"get"}' '{"id":"after","op":"live"}' | say node1 >replies
     [ "$(jq -r '.error.code // "none"' replies)" = \
         $'unknown_op\nbad_request\nbad_request\nbad_request\nnone' ]
