@@ -13,6 +13,7 @@ pub mod load;
 pub mod mount;
 pub mod recorder;
 pub mod session;
+pub mod transfers;
 pub mod voters;
 pub mod workload;
 pub mod writer;
