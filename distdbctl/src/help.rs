@@ -62,10 +62,11 @@ Exit codes:
   77   not permitted
   78   configuration
   124  timed out
-  126  the command of watch can't be run
-  127  the command of watch is not found
+  126  the command can't be run
+  127  the command is not found
   130  interrupted
-  Other codes are those of the command of watch: its own, or 128 and the signal that killed it.
+  Other codes are those of the command of watch, lock or elect: its own, or 128 and the
+  signal that killed it.
 
 Examples:
   distdbctl put name alice                      store a value
@@ -143,6 +144,35 @@ Each change is a line: put<TAB>KEY<TAB>VALUE, or delete<TAB>KEY. With CMD, it is
 change instead, one after the other, the value on its stdin, and DISTDB_EVENT (put or delete),
 DISTDB_KEY and DISTDB_REVISION in its environment. It has no descriptors but 0, 1 and 2. The watch
 ends when CMD fails, with its exit code. --timeout is for the beginning; then the watch lasts.
+";
+
+/// Below the help of `lock`.
+pub(crate) const AFTER_LOCK: &str = "\
+Flags are those of flock(1). Who asks first has it first. CMD runs in a process group of its own,
+with DISTDB_TOKEN and DISTDB_LEASE in its environment, no descriptors but 0, 1 and 2, and the signals
+TERM, INT, HUP, QUIT, USR1 and USR2 that distdbctl gets. When it ends, so do the processes it has
+left behind. Without CMD the token is printed once the lock is held, and that is so until stdin ends.
+
+The lock is held by a lease, which is kept alive while distdbctl runs. Where that fails, because the
+node is gone or cut off, CMD gets TERM after three quarters of --ttl, and is killed at nine tenths.
+Another process, the guard, sees to it even if distdbctl is stopped; if distdbctl is killed, CMD is
+killed at once, and the lock is free after --ttl. Give the time that a failover takes, and more.
+
+What that is worth: the machine may sleep at any moment, and CMD with it; what CMD has sent before may
+arrive late. No lock can help that. Where two writers must never meet, let the place that is written
+to compare tokens: DISTDB_TOKEN grows from holder to holder, and distdbctl put KEY VALUE --fence
+\"$DISTDB_TOKEN\" is refused once a later holder is known. Without that, a lock saves work; it does
+not protect data.
+
+Exit codes: CMD's own, 128 and the signal that killed it, 126 and 127 as env(1); 4 if it is not had
+with -n or in the time of -w (-E names another); 6 if it was lost while held.
+";
+
+/// Below the help of `elect`.
+pub(crate) const AFTER_ELECT: &str = "\
+An election is a lock whose holder has a value that others see: distdbctl leader NAME prints it, and
+distdbctl elect NAME --observe each one from here on. All that lock --help says of --ttl, tokens,
+signals and exit codes holds here, too.
 ";
 
 /// Below the help of `wait`.

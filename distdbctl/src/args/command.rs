@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod fault;
+pub(crate) mod hold;
 pub(crate) mod keys;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use common::control::acks::Acks;
 
 use crate::args::command::cluster::{Explain, Member, Mode};
 use crate::args::command::fault::Fault;
+use crate::args::command::hold::{Elect, Leader, Lock};
 use crate::args::command::keys::{Conflicts, Delete, Elements, Freshness, Get, Incr, List, Put};
 use crate::args::{duration, key_prefix, value_size};
 use crate::help;
@@ -47,6 +49,14 @@ pub(crate) enum Command {
     /// Print changes, or run a command for each, from here on
     #[command(after_help = help::AFTER_WATCH)]
     Watch(Watch),
+    /// Hold a lock, and run a command under it
+    #[command(after_help = help::AFTER_LOCK)]
+    Lock(Lock),
+    /// Stand for election, and run a command while leading
+    #[command(after_help = help::AFTER_ELECT)]
+    Elect(Elect),
+    /// Print the value of the leader, or of who holds a lock; exit 1 if nobody does
+    Leader(Leader),
     /// Wait until something is so
     #[command(after_help = help::AFTER_WAIT)]
     Wait(Wait),

@@ -1,0 +1,137 @@
+//! Waits for a lock, and keeps the lease of the claim alive meanwhile.
+
+use std::time::{Duration, Instant};
+
+use common::control::failure::{ErrorCode, Failure};
+use common::control::kv::reply::Claimed;
+use common::control::kv::{Kv, Lock};
+use common::control::request::Call;
+use nix::sys::signal::Signal;
+
+use crate::boottime::{Alarm, BootTime};
+use crate::cmd::hold::tenure::{Tenure, kv};
+use crate::link::{self, Link};
+use crate::problem::{Code, Problem};
+use crate::signals::Signals;
+use crate::waiting;
+
+/// A node that has to say no in time may be so late.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What came of a claim.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is ours, under this token.
+    Held(u64),
+    /// The lease has ended before: the place in the queue is lost.
+    Lapsed,
+    /// A signal came first.
+    Interrupted(Signal),
+}
+
+/// A claim to a lock that was not granted yet.
+pub(super) struct Claim<'a> {
+    lock: Lock,
+    tenure: &'a mut Tenure,
+    signals: &'a Signals,
+    /// The link that it waits on. Not that of the lease, whose answers must come in time.
+    link: Link,
+    is_asked: bool,
+    ask_at: BootTime,
+    give_up_at: Option<BootTime>,
+}
+
+impl<'a> Claim<'a> {
+    pub(super) fn new(
+        lock: Lock,
+        give_up_at: Option<BootTime>,
+        tenure: &'a mut Tenure,
+        signals: &'a Signals,
+    ) -> Self {
+        let link = tenure.another_link();
+        let (is_asked, ask_at) = (false, BootTime::now());
+        Self { lock, tenure, signals, link, is_asked, ask_at, give_up_at }
+    }
+
+    /// Waits until it is granted, with so much of the lease left that something can begin.
+    pub(super) fn wait(mut self) -> Result<Outcome, Problem> {
+        let alarm = Alarm::new().map_err(|errno| super::broken(errno, "an alarm"))?;
+        let mut token = None;
+        loop {
+            if let Err(problem) = self.tenure.turn() {
+                return lapsed(problem);
+            }
+            if let Some(signal) = self.signals.next_ending() {
+                return Ok(Outcome::Interrupted(signal));
+            }
+            if token.is_none() {
+                match self.turn() {
+                    Ok(answer) => token = answer,
+                    Err(problem) if problem.code == Code::Node(ErrorCode::LeaseLost) => {
+                        return lapsed(problem);
+                    }
+                    Err(problem) => return Err(problem),
+                }
+            }
+            if let Some(token) = token.filter(|_| self.tenure.is_fresh()) {
+                return Ok(Outcome::Held(token));
+            }
+            self.sleep(&alarm, token.is_some());
+        }
+    }
+
+    /// Asks where that is due, and looks for the answer.
+    fn turn(&mut self) -> Result<Option<u64>, Problem> {
+        match self.step() {
+            Err(problem) if self.link.may_pass(&problem) => {
+                let pause = self.link.pause(&problem);
+                self.link.leave();
+                (self.is_asked, self.ask_at) = (false, BootTime::now() + pause);
+                if self.give_up_at.is_some_and(|at| self.ask_at >= at) {
+                    return Err(problem);
+                }
+                Ok(None)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<u64>, Problem> {
+        let now = BootTime::now();
+        if !self.is_asked && now >= self.ask_at {
+            let timeout = self.give_up_at.map(|at| (at - now).max(Duration::from_millis(1)));
+            let lock = kv(Kv::Lock(self.lock.clone()));
+            let deadline = Instant::now() + self.link.timeout();
+            self.link.send(&Call { timeout, ..Call::new(lock) }, deadline)?;
+            self.is_asked = true;
+        }
+        if let Some(line) = self.link.receive_ready()? {
+            return Ok(Some(link::result(link::reply::<Claimed>(&line)?).token));
+        }
+        if self.give_up_at.is_some_and(|at| now >= at + GRACE) {
+            let name = self.lock.name.as_str();
+            let message = format!("whether {name} is free could not be learned in time");
+            return Err(Failure::new(ErrorCode::NotReady, message).into());
+        }
+        Ok(None)
+    }
+
+    fn sleep(&self, alarm: &Alarm, is_granted: bool) {
+        let give_up_at = self.give_up_at.map(|at| at + GRACE);
+        let ask_at = (!self.is_asked).then_some(self.ask_at);
+        let others = [ask_at, give_up_at].into_iter().flatten().filter(|_| !is_granted);
+        let _ = alarm.set(others.fold(self.tenure.wake_at(), BootTime::min));
+        let link = self.link.as_fd().filter(|_| !is_granted);
+        let ours = [Some(alarm.as_fd()), Some(self.signals.as_fd())];
+        let fds = ours.into_iter().chain([self.tenure.as_fd(), link]);
+        waiting::until_readable(fds.flatten());
+    }
+}
+
+/// A lease that has ended is no mistake of anybody's; whatever else there is, is.
+fn lapsed(problem: Problem) -> Result<Outcome, Problem> {
+    match problem.code {
+        Code::Node(ErrorCode::LeaseLost | ErrorCode::NotFound) => Ok(Outcome::Lapsed),
+        Code::Node(_) | Code::Own(_) => Err(problem),
+    }
+}
