@@ -75,6 +75,9 @@ Examples:
   distdbctl get photo --output raw > copy.jpg
   distdbctl list user/ --keys
   distdbctl watch user/ --prefix -- sh -c 'echo \"$DISTDB_EVENT $DISTDB_KEY: $(cat)\"'
+  distdbctl watch user/ --prefix --initial --cursor users.cursor -- ./sync-user
+  distdbctl lock backup -n -- sh -c 'pg_dump db > dump'      on one machine at a time
+  distdbctl elect primary \"$(hostname)\" -- ./serve         others: distdbctl leader primary
   distdbctl wait members=3 --timeout 30s && distdbctl status --all
   distdbctl get name --read stale               from a node that is cut off
   DISTDB_SESSION=s distdbctl --node node2 get name    no older than what s has seen
@@ -140,10 +143,26 @@ of no use any more. It comes back as a new member: with an empty directory and -
 
 /// Below the help of `watch`.
 pub(crate) const AFTER_WATCH: &str = "\
-Each change is a line: put<TAB>KEY<TAB>VALUE, or delete<TAB>KEY. With CMD, it is run once for each
-change instead, one after the other, the value on its stdin, and DISTDB_EVENT (put or delete),
-DISTDB_KEY and DISTDB_REVISION in its environment. It has no descriptors but 0, 1 and 2. The watch
-ends when CMD fails, with its exit code. --timeout is for the beginning; then the watch lasts.
+Each change is a line: put<TAB>KEY<TAB>VALUE, delete<TAB>KEY, or expire<TAB>KEY for a key whose lease
+has ended. With --previous the fourth cell is the value before.
+
+With CMD, it is run once for each change instead, one run after the other, the value on its stdin,
+and DISTDB_EVENT (put, delete, expire), DISTDB_KEY and DISTDB_REVISION in its environment. It has no
+descriptors but 0, 1 and 2, and a process group of its own; it gets the signals that distdbctl gets.
+--deliver latest runs it for the newest change of each key where several wait; --deliver batch once
+for all that wait, a line of JSON for each on stdin, with DISTDB_COUNT and DISTDB_REVISION (the last).
+When it fails, the watch ends with its exit code; --on-error skip goes on, --on-error retry runs it
+again for the same change, after 100 ms, and twice as long each time, up to 30 s.
+
+A watch goes on when its node is gone or restarts: with the same one, or the next of several --node.
+In raft mode it misses nothing, and tells nothing twice. If it takes so long that the changes are not
+kept any more, the exit code is 10. --timeout is for the beginning. A node that is cut off from the
+majority says so by its silence: after 3 s there is a warning, or with --require-quorum the end.
+
+--initial begins with what is there, as puts, all as of one revision, and goes on from the next one:
+no change is missed between the two. --cursor FILE notes in FILE, on the disk, up to which revision
+all is handled; with the same FILE the next watch begins there, and --from and --initial count only
+if FILE is not there yet. Each change is handled at least once: after a crash, perhaps again.
 ";
 
 /// Below the help of `lock`.

@@ -49,6 +49,11 @@ impl Link {
         self.timeout
     }
 
+    /// Whether more than one node is named.
+    pub(crate) fn has_others(&self) -> bool {
+        self.sockets.len() > 1
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.connection.is_some()
     }
@@ -150,7 +155,7 @@ impl Link {
                 | ErrorCode::SlowConsumer,
             )
             | Code::Own(OwnCode::NoDaemon | OwnCode::Disconnected) => true,
-            Code::Node(ErrorCode::Removed) => self.sockets.len() > 1,
+            Code::Node(ErrorCode::Removed) => self.has_others(),
             Code::Node(_) | Code::Own(_) => false,
         }
     }

@@ -53,9 +53,30 @@ pub(crate) fn release() {
     let _ = caught().thread_unblock();
 }
 
+/// Whether it ends a process that has no other plans.
+pub(crate) fn is_ending(signal: Signal) -> bool {
+    ENDING.contains(&signal)
+}
+
 /// Whether somebody who runs a command hands it on.
 pub(crate) fn is_handed_on(signal: Signal) -> bool {
     ENDING.contains(&signal) || HANDED_ON.contains(&signal)
+}
+
+/// How we are to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    With(Exit),
+    By(Signal),
+}
+
+impl End {
+    pub(crate) fn reach(self) -> Exit {
+        match self {
+            Self::With(exit) => exit,
+            Self::By(signal) => die_of(signal),
+        }
+    }
 }
 
 /// Ends by a signal that was caught before, so that whoever started us sees just that.

@@ -10,9 +10,17 @@ use crate::problem::{OwnCode, Problem};
 
 /// Waits until one of them can be read, or has ended.
 pub(crate) fn until_readable<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>) {
+    until_readable_by(fds, None);
+}
+
+/// The same, until `deadline` at the latest.
+pub(crate) fn until_readable_by<'a>(
+    fds: impl IntoIterator<Item = BorrowedFd<'a>>,
+    deadline: Option<Instant>,
+) {
     let mut watched: Vec<_> = fds.into_iter().map(readable).collect();
     // Where it fails, or comes back for nothing, the caller looks in vain and waits again.
-    let _ = poll(&mut watched, PollTimeout::NONE);
+    let _ = poll(&mut watched, timeout(deadline));
 }
 
 /// The same, for as long as somebody reads our output.

@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod fault;
 pub(crate) mod hold;
 pub(crate) mod keys;
+pub(crate) mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::args::command::cluster::{Explain, Member, Mode};
 use crate::args::command::fault::Fault;
 use crate::args::command::hold::{Elect, Leader, Lock};
 use crate::args::command::keys::{Conflicts, Delete, Elements, Freshness, Get, Incr, List, Put};
+use crate::args::command::watch::Watch;
 use crate::args::{duration, key_prefix, value_size};
 use crate::help;
 
@@ -108,25 +110,6 @@ pub(crate) enum Command {
         /// Where to
         directory: PathBuf,
     },
-}
-
-/// `watch`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Watch {
-    /// Which; without it, all
-    pub(crate) key: Option<OsString>,
-    /// All that begin with KEY
-    #[arg(long, requires = "key")]
-    pub(crate) prefix: bool,
-    /// From this revision on
-    #[arg(long, value_name = "N")]
-    pub(crate) from: Option<u64>,
-    /// End after so many changes
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) count: Option<u64>,
-    /// Run this for each change
-    #[arg(last = true, value_name = "CMD")]
-    pub(crate) command: Vec<OsString>,
 }
 
 /// `wait`.
