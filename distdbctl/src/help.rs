@@ -236,7 +236,8 @@ pub(crate) const AFTER_BENCH: &str = "\
 Each client has one request outstanding at any time. The clients are spread over the nodes named:
 --node node1,node2 or --socket PATH --socket PATH. Keys are bench/000001 and so on, chosen at
 random; --key-prefix puts them where another mode is. For get and list they are written first.
-List reads up to 100 keys at a time.
+List reads up to 100 keys at a time. With --op watch one connection keeps --clients puts of one key
+outstanding, and --watchers follow it over --connections; what counts is the changes that reach them.
 
 A request that fails is counted by its code, and the run goes on; so does a client whose node is
 gone or silent for --timeout, on the next of the nodes. The longest gap is the longest time without

@@ -180,6 +180,12 @@ pub(crate) struct Bench {
     /// How many nodes must have a put on their disks before it is answered
     #[arg(long, value_name = "N|majority|all", default_value_t)]
     pub(crate) acks: Acks,
+    /// How many follow the key that --op watch puts
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) watchers: u32,
+    /// Over how many connections they do
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) connections: u16,
     #[command(flatten)]
     pub(crate) freshness: Freshness,
 }
@@ -193,4 +199,6 @@ pub(crate) enum Operation {
     Get,
     /// Read up to 100 keys and values
     List,
+    /// Put one key that many watch
+    Watch,
 }
