@@ -175,7 +175,8 @@ left behind. Without CMD the token is printed once the lock is held, and that is
 The lock is held by a lease, which is kept alive while distdbctl runs. Where that fails, because the
 node is gone or cut off, CMD gets TERM after three quarters of --ttl, and is killed at nine tenths.
 Another process, the guard, sees to it even if distdbctl is stopped; if distdbctl is killed, CMD is
-killed at once, and the lock is free after --ttl. Give the time that a failover takes, and more.
+killed at once, and the lock is free after --ttl. Give the time that a failover takes, and more. Who
+runs as another user, as under sudo, can't be killed.
 
 What that is worth: the machine may sleep at any moment, and CMD with it; what CMD has sent before may
 arrive late. No lock can help that. Where two writers must never meet, let the place that is written

@@ -1,7 +1,8 @@
 //! `leader` and `elect --observe`: who leads, or holds a lock.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use common::control::failure::{ErrorCode, Failure};
 use common::control::kv::Kv;
 use common::control::kv::reply::Holder;
 use common::control::request::{Call, Request};
@@ -13,8 +14,12 @@ use crate::cmd::{self, kv};
 use crate::exit::Exit;
 use crate::link::{self, Link};
 use crate::output::Output;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::waiting;
+
+/// A node that is asked to wait may be cut off meanwhile, and not know of it: then it is asked again,
+/// and if there is another, that one.
+const POLL: Duration = Duration::from_secs(10);
 
 pub(crate) fn leader(
     globals: &Globals,
@@ -50,32 +55,44 @@ pub(crate) fn observe(globals: &Globals, name: &Key, output: &mut Output) -> Res
     // With no token, the next request is answered at once; zero was never anybody's.
     let mut token = first.token.unwrap_or(0);
     print(first, output)?;
+    let mut is_lost = false;
     loop {
-        let holder = match next(&mut link, name, token) {
-            Ok(holder) => holder,
+        match next(&mut link, name, token) {
+            Ok(holder) => {
+                is_lost = false;
+                let next = holder.token.unwrap_or(0);
+                if next != token {
+                    token = next;
+                    print(holder, output)?;
+                }
+            }
             Err(problem) if link.may_pass(&problem) => {
+                let is_quiet = problem.code == Code::Node(ErrorCode::Timeout);
+                if !is_quiet && !std::mem::replace(&mut is_lost, true) {
+                    output.note(&format!("{problem}; waiting to go on"));
+                }
                 link.leave();
-                waiting::for_reader(&[], Some(Instant::now() + link.pause(&problem)))?;
-                continue;
+                let pause = if is_quiet { Duration::ZERO } else { link.pause(&problem) };
+                waiting::for_reader(&[], Some(Instant::now() + pause))?;
             }
             Err(problem) => return Err(problem),
-        };
-        let next = holder.token.unwrap_or(0);
-        if next != token {
-            token = next;
-            print(holder, output)?;
         }
     }
 }
 
 /// The holder after the one of `token`.
 fn next(link: &mut Link, name: &Key, token: u64) -> Result<Holder, Problem> {
-    let deadline = Instant::now() + link.timeout();
-    link.send(&Call::new(request(name, Some(token))), deadline)?;
+    let asked_at = Instant::now();
+    let call = Call { timeout: Some(POLL), ..Call::new(request(name, Some(token))) };
+    link.send(&call, asked_at + link.timeout())?;
+    let give_up_at = asked_at + POLL + link.timeout();
     loop {
         if let Some(line) = link.receive_ready()? {
             return link::reply(&line).map(link::result);
         }
-        waiting::for_reader(link.as_fd().as_slice(), None)?;
+        if Instant::now() >= give_up_at {
+            return Err(Failure::new(ErrorCode::NotReady, "the node does not answer").into());
+        }
+        waiting::for_reader(link.as_fd().as_slice(), Some(give_up_at))?;
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Claim<'a> {
     /// The link that it waits on. Not that of the lease, whose answers must come in time.
     link: Link,
     is_asked: bool,
+    /// Those of the lease when it was asked.
+    detours: u64,
     ask_at: BootTime,
     give_up_at: Option<BootTime>,
 }
@@ -49,8 +51,8 @@ impl<'a> Claim<'a> {
         signals: &'a Signals,
     ) -> Self {
         let link = tenure.another_link();
-        let (is_asked, ask_at) = (false, BootTime::now());
-        Self { lock, tenure, signals, link, is_asked, ask_at, give_up_at }
+        let (is_asked, detours, ask_at) = (false, 0, BootTime::now());
+        Self { lock, tenure, signals, link, is_asked, detours, ask_at, give_up_at }
     }
 
     /// Waits until it is granted, with so much of the lease left that something can begin.
@@ -98,6 +100,12 @@ impl<'a> Claim<'a> {
 
     fn step(&mut self) -> Result<Option<u64>, Problem> {
         let now = BootTime::now();
+        if self.detours != self.tenure.detours() {
+            // A node that the lease can't go by would not tell us either. To claim once more under
+            // the same lease is to ask after the claim.
+            (self.link, self.is_asked) = (self.tenure.another_link(), false);
+            self.detours = self.tenure.detours();
+        }
         if !self.is_asked && now >= self.ask_at {
             let timeout = self.give_up_at.map(|at| (at - now).max(Duration::from_millis(1)));
             let lock = kv(Kv::Lock(self.lock.clone()));

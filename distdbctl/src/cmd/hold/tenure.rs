@@ -39,25 +39,21 @@ pub(crate) struct Tenure {
     /// When the next is due.
     next_at: BootTime,
     count: u64,
+    /// How often the connection was given up.
+    detours: u64,
 }
 
 impl Tenure {
     /// Begins a lease.
     pub(crate) fn begin(mut link: Link, ttl: Duration) -> Result<Self, Problem> {
         let request = kv(Kv::LeaseGrant { ttl, lease: None });
-        let deadline = Instant::now() + link.timeout();
-        loop {
-            let sent = BootTime::now();
-            let outcome = link.ask_until::<Lease>(&request, deadline);
-            let reply = link::result(outcome?);
-            // After more than one try it would be unknown when the one was sent that was heard.
-            if BootTime::now() - sent < ttl / 3 {
-                let ttl = Duration::from_millis(reply.ttl_ms);
-                let (lease, next_at) = (reply.lease, sent + ttl / 3);
-                let (confirmed, pending, count) = (sent, None, 0);
-                return Ok(Self { link, lease, ttl, confirmed, pending, next_at, count });
-            }
-        }
+        // Of several tries the last was heard; what is counted from the first is safe.
+        let sent = BootTime::now();
+        let reply = link::result(link.ask::<Lease>(&request)?);
+        let ttl = Duration::from_millis(reply.ttl_ms);
+        let (lease, next_at) = (reply.lease, sent + ttl / 3);
+        let (confirmed, pending, count, detours) = (sent, None, 0, 0);
+        Ok(Self { link, lease, ttl, confirmed, pending, next_at, count, detours })
     }
 
     /// Until when what is held by the lease is ours.
@@ -79,6 +75,11 @@ impl Tenure {
     /// Readable once there is something to do.
     pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.link.as_fd()
+    }
+
+    /// Grows whenever the node was doubted that it went by.
+    pub(crate) fn detours(&self) -> u64 {
+        self.detours
     }
 
     /// Another link, to where this one has got.
@@ -140,6 +141,7 @@ impl Tenure {
 
     fn leave(&mut self, pause: Duration) {
         self.link.leave();
+        self.detours += 1;
         (self.pending, self.next_at) = (None, BootTime::now() + pause);
     }
 
