@@ -177,3 +177,6 @@ pub(crate) fn lost(name: &Key, why: &str) -> Problem {
     Problem::from(Failure::new(ErrorCode::LeaseLost, message))
         .with_hint("whoever holds it next may have it already")
 }
+
+#[cfg(test)]
+mod tests;
