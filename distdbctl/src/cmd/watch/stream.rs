@@ -225,3 +225,6 @@ fn missed(problem: Problem, resume: Option<u64>, wish: &Wish) -> Problem {
     };
     problem.with_hint(hint)
 }
+
+#[cfg(test)]
+mod tests;
