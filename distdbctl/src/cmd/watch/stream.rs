@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use common::control::failure::{ErrorCode, Failure};
 use common::control::request::Call;
 use common::control::watching::{WatchBegun, WatchEvent, WatchLine};
-use common::modes::Mode;
 
 use crate::client;
 use crate::cmd::watch::Wish;
@@ -17,7 +16,7 @@ use crate::problem::{Code, OwnCode, Problem};
 /// How often a quiet node is to say how far it is.
 pub(super) const PROGRESS: Duration = Duration::from_secs(1);
 
-/// A node that says nothing for so long hears of no leader.
+/// A node in raft mode that hears of no leader says nothing, and so does one that does not work.
 const STALE_AFTER: Duration = PROGRESS.saturating_mul(3);
 
 /// A node that lives takes a connection at once, and says soon that the watch begins. Meanwhile
@@ -47,8 +46,6 @@ pub(super) struct Stream {
     connect_at: Instant,
     /// Whether it is known by now that there is no connection.
     is_lost: bool,
-    /// Whether the node says how far it is.
-    is_marked: bool,
     heard_at: Instant,
     is_stale: bool,
 }
@@ -62,7 +59,6 @@ impl Stream {
     ) -> Result<(Self, u64), Problem> {
         let reply = link.ask::<WatchBegun>(&wish.request(from));
         let reply = reply.map_err(|problem| missed(problem, from, &wish))?;
-        let is_marked = reply.header.mode == Some(Mode::Raft);
         let from = link::result(reply).from;
         let (connect_at, heard_at) = (Instant::now(), Instant::now());
         let stream = Self {
@@ -73,7 +69,6 @@ impl Stream {
             asked_at: heard_at,
             connect_at,
             is_lost: false,
-            is_marked,
             heard_at,
             is_stale: false,
         };
@@ -86,7 +81,7 @@ impl Stream {
 
     /// When there is something to do, even if nothing has come.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let is_heeded = self.is_marked && (!self.is_stale || self.link.has_others());
+        let is_heeded = !self.is_stale || self.link.has_others();
         let stale_at = is_heeded.then(|| self.heard_at + STALE_AFTER);
         let connect_at = (!self.link.is_connected()).then_some(self.connect_at);
         let is_asked = self.link.is_connected() && !self.is_begun;
@@ -151,7 +146,7 @@ impl Stream {
                 Ok(Some(Item::Events { events: events.to_vec(), revision, bytes: line.len() }))
             }
             WatchLine::Progress { progress, .. } => {
-                (self.resume, self.is_marked) = (self.resume.max(progress + 1), true);
+                self.resume = self.resume.max(progress + 1);
                 Ok(Some(Item::Progress(progress)))
             }
             WatchLine::End { resume, error, .. } => {
@@ -183,13 +178,13 @@ impl Stream {
     fn hear(&mut self, output: &Output) {
         self.heard_at = Instant::now();
         if std::mem::take(&mut self.is_stale) {
-            output.note("the node hears a leader again; this is fresh again");
+            output.note("the node is heard again; what it tells is fresh again");
         }
     }
 
     /// A node that is cut off is told by its silence alone.
     fn heed_silence(&mut self, output: &Output) -> Result<(), Problem> {
-        if !self.is_marked || self.heard_at.elapsed() < STALE_AFTER {
+        if self.heard_at.elapsed() < STALE_AFTER {
             return Ok(());
         }
         if self.link.has_others() {
@@ -200,7 +195,8 @@ impl Stream {
             return Ok(());
         }
         let seconds = STALE_AFTER.as_secs();
-        let message = format!("no sign of a leader for {seconds} s; there may be changes unseen");
+        let message =
+            format!("no sign of life for {seconds} s; the node may be cut off, and miss changes");
         if self.wish.requires_quorum {
             let problem = Problem::from(Failure::new(ErrorCode::NoQuorum, message));
             return Err(missed(problem, Some(self.resume), &self.wish));
