@@ -153,7 +153,7 @@ fn get(
                 if problem.code != Code::Node(ErrorCode::Busy) {
                     return Err(problem);
                 }
-                let hint = "wait with -w DURATION, or see with leader who holds it";
+                let hint = "see with distdbctl leader who holds it";
                 output.fail(&problem.with_hint(hint));
                 return Ok(Err(Exit::of_code(Some(claim.conflict_exit_code.into()))));
             }

@@ -107,7 +107,10 @@ impl<'a> Claim<'a> {
             self.detours = self.tenure.detours();
         }
         if !self.is_asked && now >= self.ask_at {
-            let timeout = self.give_up_at.map(|at| (at - now).max(Duration::from_millis(1)));
+            // A node that is told how long to wait gives the claim back after that time: even where
+            // it was stopped meanwhile, and we have the lock by way of another node.
+            let timeout = self.give_up_at.filter(|_| self.lock.no_wait);
+            let timeout = timeout.map(|at| (at - now).max(Duration::from_millis(1)));
             let lock = kv(Kv::Lock(self.lock.clone()));
             let deadline = Instant::now() + self.link.timeout();
             self.link.send(&Call { timeout, ..Call::new(lock) }, deadline)?;
@@ -116,16 +119,27 @@ impl<'a> Claim<'a> {
         if let Some(line) = self.link.receive_ready()? {
             return Ok(Some(link::result(link::reply::<Claimed>(&line)?).token));
         }
-        if self.give_up_at.is_some_and(|at| now >= at + GRACE) {
-            let name = self.lock.name.as_str();
-            let message = format!("whether {name} is free could not be learned in time");
-            return Err(Failure::new(ErrorCode::NotReady, message).into());
+        if self.give_up_at().is_none_or(|at| now < at) {
+            return Ok(None);
         }
-        Ok(None)
+        let name = self.lock.name.as_str();
+        Err(if self.is_asked && !self.lock.no_wait {
+            let message = format!("{name} was not to be had in time");
+            Failure::new(ErrorCode::Busy, message).into()
+        } else {
+            let message = format!("whether {name} is free could not be learned in time");
+            Failure::new(ErrorCode::NotReady, message).into()
+        })
+    }
+
+    /// Until when an answer is waited for. One that comes at once by itself may come late.
+    fn give_up_at(&self) -> Option<BootTime> {
+        let grace = if self.lock.no_wait { GRACE } else { Duration::ZERO };
+        self.give_up_at.map(|at| at + grace)
     }
 
     fn sleep(&self, alarm: &Alarm, is_granted: bool) {
-        let give_up_at = self.give_up_at.map(|at| at + GRACE);
+        let give_up_at = self.give_up_at();
         let ask_at = (!self.is_asked).then_some(self.ask_at);
         let others = [ask_at, give_up_at].into_iter().flatten().filter(|_| !is_granted);
         let _ = alarm.set(others.fold(self.tenure.wake_at(), BootTime::min));
