@@ -12,6 +12,7 @@ use common::causal::clock::Dot;
 use common::causal::context::Context;
 use common::kv::key::check_prefix;
 use common::kv::value::VALUE_BYTES_MAX;
+use serde::{Deserialize, Serialize};
 
 use crate::args::command::Command;
 use crate::args::command::keys::{Conflicts, Put, Resolve, Source};
@@ -95,7 +96,7 @@ pub(crate) struct Globals {
 }
 
 /// What stdout looks like.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Format {
     /// For people, and for lines of tab-separated cells
     #[default]
@@ -182,6 +183,26 @@ fn duration(text: &str) -> Result<Duration, String> {
     let duration = duration_or_zero(text)?;
     let is_enough = duration >= Duration::from_millis(1);
     if is_enough { Ok(duration) } else { Err("it takes 1ms at least".to_owned()) }
+}
+
+/// As flock(1) has it: a number alone is of seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit());
+    let number = text.parse::<f64>().ok().filter(|_| is_number);
+    match number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        Some(duration) if duration <= DURATION_MAX => Ok(duration),
+        Some(_) => Err("it takes a year at most".to_owned()),
+        None => duration_or_zero(text),
+    }
+}
+
+/// Shorter than an answer may take on a busy machine, a lease would be lost for nothing.
+const TTL_MIN: Duration = Duration::from_secs(1);
+
+/// How long a lease lasts.
+fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = duration_or_zero(text)?;
+    if ttl >= TTL_MIN { Ok(ttl) } else { Err("it takes 1s at least".to_owned()) }
 }
 
 /// A duration that may be below zero, in milliseconds.

@@ -128,12 +128,7 @@ impl Client {
 }
 
 impl Dialogue {
-    /// Asks a question.
-    pub(crate) fn ask<R: DeserializeOwned>(&mut self, request: &Request) -> Result<R, Problem> {
-        self.ask_until(&Call::new(request.clone()), Deadline::after(self.timeout))
-    }
-
-    /// The same, answered by `deadline`.
+    /// Asks a question, answered by `deadline`.
     pub(crate) fn ask_until<R: DeserializeOwned>(
         &mut self,
         call: &Call,

@@ -2,14 +2,14 @@
 //! longer than it is told.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::control::failure::{Applied, ErrorCode, Failure};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::socket::{
@@ -19,6 +19,7 @@ use nix::sys::time::TimeVal;
 
 use crate::place;
 use crate::problem::{OwnCode, Problem};
+use crate::waiting;
 
 /// The longest line of a node: a change with the value before it and the one after, each at its
 /// longest and in base64, with room to spare.
@@ -75,6 +76,11 @@ impl Connection {
         self.stream.into_inner()
     }
 
+    /// What is readable once something has come that was not read yet.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.get_ref().as_fd()
+    }
+
     /// Whether a part of what comes next has been read already.
     pub(crate) fn has_buffered(&self) -> bool {
         !self.stream.buffer().is_empty()
@@ -128,19 +134,24 @@ impl Connection {
         has_reader: bool,
     ) -> Result<Vec<u8>, Lost> {
         loop {
-            let room = (REPLY_BYTES_MAX - self.line.len()) as u64;
-            match self.stream.by_ref().take(room).read_until(b'\n', &mut self.line) {
-                Ok(_) if self.line.last() == Some(&b'\n') => {
-                    self.line.pop();
-                    return Ok(std::mem::take(&mut self.line));
-                }
-                Ok(_) if self.line.len() >= REPLY_BYTES_MAX => return Err(Lost::Endless),
-                Ok(_) => return Err(Lost::Closed),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.pause(PollFlags::POLLIN, deadline, has_reader)?;
-                }
-                Err(_) => return Err(Lost::Closed),
+            if let Some(line) = self.receive_ready()? {
+                return Ok(line);
             }
+            self.pause(PollFlags::POLLIN, deadline, has_reader)?;
+        }
+    }
+
+    /// The next line, if all of it is there.
+    pub(crate) fn receive_ready(&mut self) -> Result<Option<Vec<u8>>, Lost> {
+        let room = (REPLY_BYTES_MAX - self.line.len()) as u64;
+        match self.stream.by_ref().take(room).read_until(b'\n', &mut self.line) {
+            Ok(_) if self.line.last() == Some(&b'\n') => {
+                self.line.pop();
+                Ok(Some(std::mem::take(&mut self.line)))
+            }
+            Ok(_) if self.line.len() >= REPLY_BYTES_MAX => Err(Lost::Endless),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Ok(_) | Err(_) => Err(Lost::Closed),
         }
     }
 
@@ -163,7 +174,7 @@ impl Connection {
             watched.len() - 1
         });
         loop {
-            match poll(&mut watched, poll_timeout(deadline)) {
+            match poll(&mut watched, waiting::timeout(deadline)) {
                 Ok(0) => return Err(Lost::TimedOut),
                 Err(Errno::EINTR) => continue,
                 Err(_) => return Err(Lost::Closed),
@@ -225,7 +236,7 @@ pub(crate) fn pause(duration: Duration) -> Result<(), Lost> {
         return Ok(());
     };
     let mut watched = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut watched, poll_timeout(Some(Instant::now() + duration))) {
+    match poll(&mut watched, waiting::timeout(Some(Instant::now() + duration))) {
         Ok(count) if count > 0 => Err(Lost::Interrupted),
         Ok(_) | Err(_) => Ok(()),
     }
@@ -243,13 +254,6 @@ pub(crate) fn die_of_interrupt() {
     // Where the signal is ignored we live on, and end with the exit code for it.
     let _ = interrupt().thread_unblock();
     let _ = raise(Signal::SIGINT);
-}
-
-fn poll_timeout(deadline: Option<Instant>) -> PollTimeout {
-    let Some(deadline) = deadline else { return PollTimeout::NONE };
-    let remaining = deadline.saturating_duration_since(Instant::now());
-    // Rounded up, so that the deadline has passed when poll says so.
-    PollTimeout::try_from(remaining.as_millis() + 1).unwrap_or(PollTimeout::MAX)
 }
 
 /// A listener whose queue is full lets a client wait without end, were it not for the send

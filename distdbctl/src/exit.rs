@@ -43,8 +43,8 @@ exits! {
     NOT_PERMITTED = 77, "not permitted";
     CONFIGURATION = 78, "configuration";
     TIMED_OUT = 124, "timed out";
-    CANNOT_RUN = 126, "the command of watch can't be run";
-    COMMAND_NOT_FOUND = 127, "the command of watch is not found";
+    CANNOT_RUN = 126, "the command can't be run";
+    COMMAND_NOT_FOUND = 127, "the command is not found";
     INTERRUPTED = 130, "interrupted";
 }
 
@@ -88,10 +88,23 @@ impl Exit {
         }
     }
 
+    /// As a shell tells of a process that was killed.
+    pub(crate) fn of_signal(signal: i32) -> Self {
+        Self::of_code(Some(128 + signal))
+    }
+
+    /// The code that another process of ours has ended with.
+    pub(crate) fn of_code(code: Option<i32>) -> Self {
+        Self(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(Self::BROKEN.0))
+    }
+
+    pub(crate) fn code(self) -> u8 {
+        self.0
+    }
+
     /// As `env(1)` would end: with the child's code, or 128 and the signal that killed it.
     pub(crate) fn of_child(status: ExitStatus) -> Self {
-        let code = status.code().or(status.signal().map(|signal| 128 + signal));
-        Self(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(Self::BROKEN.0))
+        Self::of_code(status.code().or(status.signal().map(|signal| 128 + signal)))
     }
 }
 

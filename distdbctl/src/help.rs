@@ -62,10 +62,11 @@ Exit codes:
   77   not permitted
   78   configuration
   124  timed out
-  126  the command of watch can't be run
-  127  the command of watch is not found
+  126  the command can't be run
+  127  the command is not found
   130  interrupted
-  Other codes are those of the command of watch: its own, or 128 and the signal that killed it.
+  Other codes are those of the command of watch, lock or elect: its own, or 128 and the
+  signal that killed it.
 
 Examples:
   distdbctl put name alice                      store a value
@@ -74,6 +75,9 @@ Examples:
   distdbctl get photo --output raw > copy.jpg
   distdbctl list user/ --keys
   distdbctl watch user/ --prefix -- sh -c 'echo \"$DISTDB_EVENT $DISTDB_KEY: $(cat)\"'
+  distdbctl watch user/ --prefix --initial --cursor users.cursor -- ./sync-user
+  distdbctl lock backup -n -- sh -c 'pg_dump db > dump'      on one machine at a time
+  distdbctl elect primary \"$(hostname)\" -- ./serve         others: distdbctl leader primary
   distdbctl wait members=3 --timeout 30s && distdbctl status --all
   distdbctl get name --read stale               from a node that is cut off
   DISTDB_SESSION=s distdbctl --node node2 get name    no older than what s has seen
@@ -139,10 +143,56 @@ of no use any more. It comes back as a new member: with an empty directory and -
 
 /// Below the help of `watch`.
 pub(crate) const AFTER_WATCH: &str = "\
-Each change is a line: put<TAB>KEY<TAB>VALUE, or delete<TAB>KEY. With CMD, it is run once for each
-change instead, one after the other, the value on its stdin, and DISTDB_EVENT (put or delete),
-DISTDB_KEY and DISTDB_REVISION in its environment. It has no descriptors but 0, 1 and 2. The watch
-ends when CMD fails, with its exit code. --timeout is for the beginning; then the watch lasts.
+Each change is a line: put<TAB>KEY<TAB>VALUE, delete<TAB>KEY, or expire<TAB>KEY for a key whose lease
+has ended. With --previous the fourth cell is the value before.
+
+With CMD, it is run once for each change instead, one run after the other, the value on its stdin,
+and DISTDB_EVENT (put, delete, expire), DISTDB_KEY and DISTDB_REVISION in its environment. It has no
+descriptors but 0, 1 and 2, and a process group of its own; it gets the signals that distdbctl gets.
+--deliver latest runs it for the newest change of each key where several wait; --deliver batch once
+for all that wait, a line of JSON for each on stdin, with DISTDB_COUNT and DISTDB_REVISION (the last).
+When it fails, the watch ends with its exit code; --on-error skip goes on, --on-error retry runs it
+again for the same change, after 100 ms, and twice as long each time, up to 30 s.
+
+A watch goes on when its node is gone or restarts: with the same one, or the next of several --node.
+In raft mode it misses nothing, and tells nothing twice. If it takes so long that the changes are not
+kept any more, the exit code is 10. --timeout is for the beginning. A node that is cut off from the
+majority says so by its silence: after 3 s there is a warning, or with --require-quorum the end.
+
+--initial begins with what is there, as puts, all as of one revision, and goes on from the next one:
+no change is missed between the two. --cursor FILE notes in FILE, on the disk, up to which revision
+all is handled; with the same FILE the next watch begins there, and --from and --initial count only
+if FILE is not there yet. Each change is handled at least once: after a crash, perhaps again.
+";
+
+/// Below the help of `lock`.
+pub(crate) const AFTER_LOCK: &str = "\
+Flags are those of flock(1). Who asks first has it first. CMD runs in a process group of its own,
+with DISTDB_TOKEN and DISTDB_LEASE in its environment, no descriptors but 0, 1 and 2, and the signals
+TERM, INT, HUP, QUIT, USR1 and USR2 that distdbctl gets. When it ends, so do the processes it has
+left behind. Without CMD the token is printed once the lock is held, and that is so until stdin ends.
+
+The lock is held by a lease, which is kept alive while distdbctl runs. Where that fails, because the
+node is gone or cut off, CMD gets TERM after three quarters of --ttl, and is killed at nine tenths.
+Another process, the guard, sees to it even if distdbctl is stopped; if distdbctl is killed, CMD is
+killed at once, and the lock is free after --ttl. Give the time that a failover takes, and more. Who
+runs as another user, as under sudo, can't be killed.
+
+What that is worth: the machine may sleep at any moment, and CMD with it; what CMD has sent before may
+arrive late. No lock can help that. Where two writers must never meet, let the place that is written
+to compare tokens: DISTDB_TOKEN grows from holder to holder, and distdbctl put KEY VALUE --fence
+\"$DISTDB_TOKEN\" is refused once a later holder is known. Without that, a lock saves work; it does
+not protect data.
+
+Exit codes: CMD's own, 128 and the signal that killed it, 126 and 127 as env(1); 4 if it is not had
+with -n or in the time of -w (-E names another); 6 if it was lost while held.
+";
+
+/// Below the help of `elect`.
+pub(crate) const AFTER_ELECT: &str = "\
+An election is a lock whose holder has a value that others see: distdbctl leader NAME prints it, and
+distdbctl elect NAME --observe each one from here on. All that lock --help says of --ttl, tokens,
+signals and exit codes holds here, too.
 ";
 
 /// Below the help of `wait`.
@@ -187,7 +237,8 @@ pub(crate) const AFTER_BENCH: &str = "\
 Each client has one request outstanding at any time. The clients are spread over the nodes named:
 --node node1,node2 or --socket PATH --socket PATH. Keys are bench/000001 and so on, chosen at
 random; --key-prefix puts them where another mode is. For get and list they are written first.
-List reads up to 100 keys at a time.
+List reads up to 100 keys at a time. With --op watch one connection keeps --clients puts of one key
+outstanding, and --watchers follow it over --connections; what counts is the changes that reach them.
 
 A request that fails is counted by its code, and the run goes on; so does a client whose node is
 gone or silent for --timeout, on the next of the nodes. The longest gap is the longest time without

@@ -4,19 +4,27 @@
 //! [`connection`], with another [`retry`] where that is safe, notes what it has seen in a
 //! [`session`], and prints by [`output`]. What goes wrong is a [`problem`], which has one [`exit`]
 //! code. There is a file for each group of commands in [`cmd`].
+//!
+//! What lasts goes to one node after the other by a [`link`]; what runs a program has it started,
+//! and guarded, by another process of ours, a [`stage`].
 
 mod args;
+mod boottime;
 mod client;
 mod cmd;
 mod connection;
 mod escape;
 mod exit;
 mod help;
+mod link;
 mod output;
 mod place;
 mod problem;
 mod retry;
 mod session;
+mod signals;
+mod stage;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -25,6 +33,9 @@ use crate::problem::{Code, OwnCode};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
+    if let Some(exit) = stage::run(&words) {
+        return exit.into();
+    }
     let args = match args::parse(&words) {
         Ok(args) => args,
         Err(error) => return output::usage(&error, args::wants_json(&words)).into(),

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use clap::error::ErrorKind;
 use common::identity::NodeName;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::args::{self, Format, Globals};
 use crate::escape::escape;
@@ -24,7 +24,24 @@ pub(crate) struct Output {
     stdout: BufWriter<Stdout>,
 }
 
+/// How messages are said.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Voice {
+    format: Format,
+    is_quiet: bool,
+}
+
 impl Output {
+    /// That of a process that another of ours has started.
+    pub(crate) fn speaking(voice: Voice) -> Self {
+        let Voice { format, is_quiet } = voice;
+        Self::new(&Globals { output: format, quiet: is_quiet, ..Globals::default() })
+    }
+
+    pub(crate) fn voice(&self) -> Voice {
+        Voice { format: self.format, is_quiet: self.is_quiet }
+    }
+
     pub(crate) fn new(globals: &Globals) -> Self {
         Self {
             format: globals.output,

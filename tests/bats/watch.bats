@@ -114,15 +114,22 @@ watch_once() {
     refute grep -q socket fds
 }
 
-@test "a watch ends with its daemon, and says so" {
+@test "a watch outlives its daemon, and says so" {
     begin_watch
     kill -TERM "${pids[node1]}"
     reap node1
-    code=0
-    wait "$helper" || code=$?
-    echo "exit $code: $(cat watch-err)"
-    [ "$code" = 69 ]
-    [ -s watch-err ]
+    eventually grep -q 'waiting to go on' watch-err
+    start_node node1
+    eventually grep -q 'it goes on' watch-err
+    ctl put after x
+    eventually grep -q $'^put\tafter\tx$' seen
+    [ "$(wc -l <watch-err)" = 2 ]
+}
+
+@test "a watch that has never begun does not wait for a daemon" {
+    kill -TERM "${pids[node1]}"
+    reap node1
+    expect 68 ctl watch key
 }
 
 @test "a watch ends quietly when nobody reads it" {

@@ -2,7 +2,9 @@
 
 pub(crate) mod cluster;
 pub(crate) mod fault;
+pub(crate) mod hold;
 pub(crate) mod keys;
+pub(crate) mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,7 +15,9 @@ use common::control::acks::Acks;
 
 use crate::args::command::cluster::{Explain, Member, Mode};
 use crate::args::command::fault::Fault;
+use crate::args::command::hold::{Elect, Leader, Lock};
 use crate::args::command::keys::{Conflicts, Delete, Elements, Freshness, Get, Incr, List, Put};
+use crate::args::command::watch::Watch;
 use crate::args::{duration, key_prefix, value_size};
 use crate::help;
 
@@ -47,6 +51,14 @@ pub(crate) enum Command {
     /// Print changes, or run a command for each, from here on
     #[command(after_help = help::AFTER_WATCH)]
     Watch(Watch),
+    /// Hold a lock, and run a command under it
+    #[command(after_help = help::AFTER_LOCK)]
+    Lock(Lock),
+    /// Stand for election, and run a command while leading
+    #[command(after_help = help::AFTER_ELECT)]
+    Elect(Elect),
+    /// Print the value of the leader, or of who holds a lock; exit 1 if nobody does
+    Leader(Leader),
     /// Wait until something is so
     #[command(after_help = help::AFTER_WAIT)]
     Wait(Wait),
@@ -98,25 +110,6 @@ pub(crate) enum Command {
         /// Where to
         directory: PathBuf,
     },
-}
-
-/// `watch`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Watch {
-    /// Which; without it, all
-    pub(crate) key: Option<OsString>,
-    /// All that begin with KEY
-    #[arg(long, requires = "key")]
-    pub(crate) prefix: bool,
-    /// From this revision on
-    #[arg(long, value_name = "N")]
-    pub(crate) from: Option<u64>,
-    /// End after so many changes
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) count: Option<u64>,
-    /// Run this for each change
-    #[arg(last = true, value_name = "CMD")]
-    pub(crate) command: Vec<OsString>,
 }
 
 /// `wait`.
@@ -187,6 +180,12 @@ pub(crate) struct Bench {
     /// How many nodes must have a put on their disks before it is answered
     #[arg(long, value_name = "N|majority|all", default_value_t)]
     pub(crate) acks: Acks,
+    /// How many follow the key that --op watch puts
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) watchers: u32,
+    /// Over how many connections they do
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) connections: u16,
     #[command(flatten)]
     pub(crate) freshness: Freshness,
 }
@@ -200,4 +199,6 @@ pub(crate) enum Operation {
     Get,
     /// Read up to 100 keys and values
     List,
+    /// Put one key that many watch
+    Watch,
 }

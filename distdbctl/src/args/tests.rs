@@ -83,6 +83,19 @@ fn a_mistake_is_told_in_one_line() {
         ("conflicts resolve k v --take 1:1", "--take"),
         ("conflicts resolve k --take node1:1", "NODE:COUNTER"),
         ("fault clock soon", "-1h"),
+        ("watch --initial --from 3", "--initial"),
+        ("watch --only rain", "rain"),
+        ("watch --deliver batch", "CMD"),
+        ("watch --progress -- cat", "--progress"),
+        ("lock", "<NAME>"),
+        ("lock l -n -w 1s", "--wait"),
+        ("lock l -s -x", "--exclusive"),
+        ("lock l -s --slots 2", "--slots"),
+        ("lock l --slots 0", "--slots"),
+        ("lock l --ttl 10ms", "1s"),
+        ("lock l -w soon", "duration"),
+        ("elect e", "VALUE"),
+        ("elect e v --observe", "--observe"),
         ("bench --acks 0", "--acks"),
         ("get k --read stale --stale", "--stale"),
     ] {
@@ -104,6 +117,22 @@ fn a_read_may_be_told_how_fresh_it_is_to_be() {
     assert_eq!(how("get k --read session"), Some(Read::Session));
     assert_eq!(how("get k --read stale"), Some(Read::Stale));
     assert_eq!(how("get k --stale"), Some(Read::Stale));
+}
+
+#[test]
+fn a_lock_is_claimed_as_flock_does() {
+    let claim = |line: &str| {
+        let Command::Lock(lock) = read(line).command else { panic!("{line} is a lock") };
+        lock.claim
+    };
+    assert_eq!(claim("lock l -w 10s").wait, Some(Duration::from_secs(10)));
+    assert_eq!(claim("lock l --wait 0.5").wait, Some(Duration::from_millis(500)));
+    assert_eq!(claim("lock l --wait 250ms").wait, Some(Duration::from_millis(250)));
+    assert_eq!(claim("lock l -n").conflict_exit_code, 4);
+    let claim = claim("lock l -n -E 9 -- sh -c x -n");
+    assert!(claim.nonblock);
+    assert_eq!(claim.conflict_exit_code, 9);
+    assert_eq!(claim.command, ["sh", "-c", "x", "-n"]);
 }
 
 #[test]

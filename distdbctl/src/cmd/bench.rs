@@ -4,14 +4,17 @@
 
 mod client;
 mod engine;
+mod fanout;
 mod load;
 mod report;
 mod tally;
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use common::control::failure::Applied;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
 use crate::args::Globals;
 use crate::args::command::{Bench, Operation};
@@ -31,6 +34,10 @@ pub(crate) fn bench(
 ) -> Result<Exit, Problem> {
     let sockets = place::several(globals)?;
     let nodes = sockets.len();
+    if bench.op == Operation::Watch {
+        let report = fanout::run(bench, &sockets, globals.timeout)?;
+        return print(&report, output).map(|()| Exit::DONE);
+    }
     let mut engine = Engine::connect(sockets, usize::from(bench.clients), globals.timeout)?;
     let mut limits = Limits { end: None, timeout: globals.timeout, applied: Applied::Unknown };
     if bench.op != Operation::Put {
@@ -49,17 +56,17 @@ pub(crate) fn bench(
     progress.finish_and_clear();
     let tally = tally?;
     let report = Report::new(bench, nodes, &tally);
-    if output.is_json() {
-        output.json(&report)?;
-    } else {
-        output.bytes(report.to_string().as_bytes())?;
-    }
+    print(&report, output)?;
     match refused(&tally) {
         Some(problem) if tally.successes == 0 => return Err(problem),
         Some(problem) => output.note(&problem.message),
         None => {}
     }
     Ok(Exit::DONE)
+}
+
+fn print(report: &(impl Serialize + fmt::Display), output: &mut Output) -> Result<(), Problem> {
+    if output.is_json() { output.json(report) } else { output.bytes(report.to_string().as_bytes()) }
 }
 
 /// What to say of requests that failed: what the first of them would have said.

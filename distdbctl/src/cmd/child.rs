@@ -1,15 +1,20 @@
-//! The command that `watch` runs for each change.
+//! The command that `watch` runs for changes.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::thread;
 
-use common::control::watching::WatchEvent;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
-use crate::cmd::kv;
 use crate::exit::Exit;
-use crate::problem::{OwnCode, Problem};
+use crate::output::Voice;
+use crate::problem::Problem;
+use crate::signals::{self, Signals};
+use crate::stage::{Launch, not_run};
+use crate::waiting;
 
 /// Closes what our caller left open beyond 0, 1 and 2: a command that runs for long must not hold
 /// somebody's pipe or lock. Our own descriptors are closed on exec; there are none yet.
@@ -22,34 +27,65 @@ pub(crate) fn close_inherited() {
     }
 }
 
-/// Runs the command for `event`, the value on its stdin, and waits for its end.
-pub(crate) fn run(
-    program: &OsStr,
-    arguments: &[OsString],
-    event: WatchEvent,
-) -> Result<Exit, Problem> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env("DISTDB_EVENT", event.kind.as_str())
-        .env("DISTDB_KEY", event.key.as_str())
-        .env("DISTDB_REVISION", event.revision.to_string())
-        .stdin(Stdio::piped())
-        .spawn()
-        .map_err(|error| not_run(program, &error))?;
-    let value = kv::value_of(event.value, event.value_b64)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A command that does not care for the value closes its stdin; that is no failure.
-        let _ = stdin.write_all(value.as_bytes());
-    }
-    let status = child.wait().map_err(|error| not_run(program, &error))?;
-    Ok(Exit::of_child(status))
+/// How a run went.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    /// What was handed on to the command, and means us as well.
+    pub(crate) signal: Option<Signal>,
 }
 
-fn not_run(program: &OsStr, error: &io::Error) -> Problem {
-    let code = if error.kind() == io::ErrorKind::NotFound {
-        OwnCode::CommandNotFound
-    } else {
-        OwnCode::CannotRun
-    };
-    Problem::new(code, format!("{} can't be run: {error}", program.display()))
+/// A command that is run again and again, one run after the other.
+#[derive(Debug)]
+pub(crate) struct Runner<'a> {
+    words: &'a [OsString],
+    voice: Voice,
+    pub(crate) signals: Signals,
+}
+
+impl<'a> Runner<'a> {
+    pub(crate) fn new(words: &'a [OsString], voice: Voice) -> Result<Self, Problem> {
+        let signals = Signals::catch().map_err(|errno| not_run(&words[0], &errno.into()))?;
+        Ok(Self { words, voice, signals })
+    }
+
+    /// Runs it once, with `input` on its stdin.
+    pub(crate) fn run(
+        &self,
+        variables: &[(&str, String)],
+        input: Vec<u8>,
+    ) -> Result<Ended, Problem> {
+        // Its next run may come soon: two at the same time are one too many.
+        let launch = Launch::new(Signal::SIGTERM, false, self.voice);
+        let mut command = launch.command(self.words);
+        command.envs(variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| not_run(&self.words[0], &error))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that does not care for the value closes its stdin; that is no failure. Nor
+            // is it waited for: what it has left behind may hold its stdin open.
+            thread::spawn(move || stdin.write_all(&input));
+        }
+        self.attend(&mut child)
+    }
+
+    fn attend(&self, child: &mut Child) -> Result<Ended, Problem> {
+        let group = i32::try_from(child.id()).map(Pid::from_raw).expect("it is a process id");
+        let mut signal = None;
+        loop {
+            if let Some(status) =
+                child.try_wait().map_err(|error| not_run(&self.words[0], &error))?
+            {
+                return Ok(Ended { exit: Exit::of_child(status), signal });
+            }
+            waiting::until_readable([self.signals.as_fd()]);
+            while let Some(next) = self.signals.next() {
+                if signals::is_handed_on(next) {
+                    let _ = killpg(group, next);
+                }
+                if signals::is_ending(next) {
+                    signal = Some(next);
+                }
+            }
+        }
+    }
 }

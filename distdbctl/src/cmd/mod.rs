@@ -8,7 +8,9 @@ mod child;
 mod conflicts;
 mod explain;
 mod fault;
+mod hold;
 mod kv;
+mod leader;
 mod member;
 mod merging;
 mod mode;
@@ -43,6 +45,9 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Problem> {
         Command::Remove(remove) => merging::remove(&client()?, &remove, output),
         Command::Conflicts(conflicts) => conflicts::conflicts(client, &conflicts, output),
         Command::Watch(watch) => watch::watch(globals, &watch, output),
+        Command::Lock(lock) => hold::lock(globals, &lock, output),
+        Command::Elect(elect) => hold::elect(globals, &elect, output),
+        Command::Leader(leader) => leader::leader(globals, &leader, output),
         Command::Wait(wait) => check::wait(&client()?, &wait, output),
         Command::Status(status) => status::status(globals, &status, output),
         Command::Members => status::members(&client()?, output),

@@ -1,39 +1,68 @@
 //! `watch`: changes as they come, printed or handed to a command.
+//!
+//! A watch is long: it outlives the node that it began with. What it has handed out it knows by
+//! the revision, so the next node goes on where the last one ended, without a gap. A cursor makes
+//! that outlive the watch itself. Each change is handed out at least once, and is called handled
+//! after that; what comes between the two, be it `kill -9`, brings it a second time.
 
-use common::control::failure::Failure;
+mod cursor;
+mod handing;
+mod initial;
+mod stream;
+
 use common::control::request::{Request, Selection};
-use common::control::watching::{WatchBegun, WatchEvent, WatchLine};
+use common::control::watching::EventKind;
+use nix::sys::signal::Signal;
 
 use crate::args::Globals;
-use crate::args::command::Watch;
-use crate::client::{self, Client, Dialogue};
-use crate::cmd::{self, child, kv};
-use crate::connection::Lost;
+use crate::args::command::watch::{Deliver, Watch};
+use crate::cmd::watch::cursor::Cursor;
+use crate::cmd::watch::handing::{Batch, Hand};
+use crate::cmd::watch::initial::Initial;
+use crate::cmd::watch::stream::{Item, Stream};
+use crate::cmd::{self, child};
 use crate::exit::Exit;
+use crate::link::Link;
 use crate::output::Output;
 use crate::problem::Problem;
+use crate::signals::End;
+use crate::waiting;
 
 pub(crate) fn watch(
     globals: &Globals,
     watch: &Watch,
     output: &mut Output,
 ) -> Result<Exit, Problem> {
-    let request = Request::Watch {
-        selection: selection(watch)?,
-        from: watch.from,
-        previous: false,
-        only: None,
-        progress: None,
-    };
     if !watch.command.is_empty() {
         child::close_inherited();
     }
-    let mut dialogue = Client::new(globals)?.dialogue()?;
-    let begun: WatchBegun = dialogue.ask(&request)?;
-    if output.is_verbose() {
-        output.note(&format!("watching from revision {}", begun.from));
+    let selection = selection(watch)?;
+    let mut link = Link::new(globals)?;
+    let mut cursor = match &watch.cursor {
+        Some(path) => Some(Cursor::open(path, &mut link)?),
+        None => None,
+    };
+    let mut hand = Hand::new(watch, output)?;
+    let mut from = match cursor.as_ref().and_then(Cursor::position) {
+        Some(handled) => Some(handled + 1),
+        None => watch.from,
+    };
+    let wish = Wish::new(selection, watch);
+    if watch.initial && from.is_none() {
+        match take_initial(&mut link, &wish, &mut hand, output)? {
+            Begun::At(revision) => from = Some(revision + 1),
+            Begun::Over(end) => return Ok(end.reach()),
+        }
     }
-    follow(&mut dialogue, watch, begun.from, output)
+    let (stream, from) = Stream::begin(link, wish, from)?;
+    if let Some(cursor) = &mut cursor {
+        // Whatever comes next must be told after a restart, even if nothing was before.
+        cursor.advance(from.saturating_sub(1))?;
+    }
+    if output.is_verbose() {
+        output.note(&format!("watching from revision {from}"));
+    }
+    Follower { watch, stream, hand, cursor }.follow(output).map(End::reach)
 }
 
 fn selection(watch: &Watch) -> Result<Selection, Problem> {
@@ -44,71 +73,148 @@ fn selection(watch: &Watch) -> Result<Selection, Problem> {
     })
 }
 
-/// Hands out change after change, until the count is reached, a command fails or the node ends it.
-/// `resume` is the first revision that was not delivered yet.
-fn follow(
-    dialogue: &mut Dialogue,
-    watch: &Watch,
-    mut resume: u64,
+/// What a node is asked for, whichever it is.
+struct Wish {
+    selection: Selection,
+    previous: bool,
+    only: Option<Vec<EventKind>>,
+    requires_quorum: bool,
+    /// How somebody begins anew whose changes are not kept.
+    anew: String,
+}
+
+impl Wish {
+    fn new(selection: Selection, watch: &Watch) -> Self {
+        let only: Vec<_> = watch.only.iter().copied().map(EventKind::from).collect();
+        let anew = watch.cursor.as_ref().map_or_else(
+            || "begin with --initial".to_owned(),
+            |path| format!("remove {} and begin with --initial", path.display()),
+        );
+        Self {
+            selection,
+            previous: watch.previous,
+            only: (!only.is_empty()).then_some(only),
+            requires_quorum: watch.require_quorum,
+            anew,
+        }
+    }
+
+    fn request(&self, from: Option<u64>) -> Request {
+        let (selection, only) = (self.selection.clone(), self.only.clone());
+        let progress = Some(stream::PROGRESS);
+        Request::Watch { selection, from, previous: self.previous, only, progress }
+    }
+
+    fn has_puts(&self) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&EventKind::Put))
+    }
+}
+
+/// What came of the beginning.
+enum Begun {
+    /// All up to this revision was handed out.
+    At(u64),
+    /// More is not wanted, or was not handled.
+    Over(End),
+}
+
+/// Hands out what is there, page by page, all as of one revision.
+fn take_initial(
+    link: &mut Link,
+    wish: &Wish,
+    hand: &mut Hand<'_>,
     output: &mut Output,
-) -> Result<Exit, Problem> {
-    let mut left = watch.count;
-    loop {
-        let line = match dialogue.connection.receive_for_reader() {
-            Ok(line) => line,
-            Err(Lost::OutputClosed) => return Err(dialogue.problem(Lost::OutputClosed)),
-            Err(lost) => return Err(resumable(dialogue.problem(lost), resume)),
-        };
-        let line: WatchLine =
-            serde_json::from_slice(&line).map_err(|error| client::unreadable(&error))?;
-        let (events, revision) = match line {
-            WatchLine::Events { events, revision, .. } => (events, revision),
-            WatchLine::Progress { progress, .. } => {
-                resume = progress + 1;
-                continue;
-            }
-            WatchLine::End { resume, error, .. } => return ended(error, resume),
-        };
-        for event in events.iter() {
-            let exit = deliver(event.clone(), watch, output)?;
-            left = left.map(|left| left - 1);
-            if exit != Exit::DONE || left == Some(0) {
-                return Ok(exit);
-            }
+) -> Result<Begun, Problem> {
+    let mut initial = Initial::new(&wish.selection);
+    while let Some(mut events) = initial.page(link)? {
+        if !wish.has_puts() {
+            events.clear();
         }
-        resume = revision + 1;
+        if let Some(end) = hand.take(Batch::new(events, 0), output)?.end {
+            return Ok(Begun::Over(end));
+        }
     }
+    Ok(Begun::At(initial.revision()))
 }
 
-fn ended(error: Option<Failure>, resume: u64) -> Result<Exit, Problem> {
-    error.map_or(Ok(Exit::DONE), |failure| Err(resumable(failure.into(), resume)))
+/// A watch on its way.
+struct Follower<'a> {
+    watch: &'a Watch,
+    stream: Stream,
+    hand: Hand<'a>,
+    cursor: Option<Cursor>,
 }
 
-/// A watch that ended too early: says where the next one has to begin so as to miss nothing.
-fn resumable(problem: Problem, resume: u64) -> Problem {
-    let go_on = format!("the watch ended; go on with --from {resume}");
-    let hint = match &problem.hint {
-        Some(hint) => format!("{hint}; {go_on}"),
-        None => go_on,
-    };
-    problem.with_hint(hint)
-}
+/// Waiting changes that are handed out at once; more are left to the node, and to the socket.
+const EVENTS_MAX: usize = 10_000;
 
-fn deliver(event: WatchEvent, watch: &Watch, output: &mut Output) -> Result<Exit, Problem> {
-    if let [program, arguments @ ..] = watch.command.as_slice() {
-        return child::run(program, arguments, event);
-    }
-    if output.is_json() {
-        output.json(&event)?;
-    } else {
-        let (kind, key) = (event.kind.as_str().as_bytes(), event.key.as_str().as_bytes());
-        match (event.value, event.value_b64) {
-            (None, None) => output.cells(&[kind, key])?,
-            (text, base64) => {
-                output.cells(&[kind, key, kv::value_of(text, base64)?.as_bytes()])?;
+/// The same, in bytes as they came.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
+
+impl Follower<'_> {
+    fn follow(mut self, output: &mut Output) -> Result<End, Problem> {
+        loop {
+            match self.stream.ready(output)? {
+                Some(Item::Events { events, revision, bytes }) => {
+                    let batch = self.gather(Batch::new(events, revision), bytes, output)?;
+                    if let Some(end) = self.hand_out(batch, output)? {
+                        return Ok(end);
+                    }
+                }
+                Some(Item::Progress(revision)) => self.on_progress(revision, output)?,
+                None => {
+                    if let Some(signal) = self.wait()? {
+                        return Ok(End::By(signal));
+                    }
+                }
             }
         }
     }
-    output.flush()?;
-    Ok(Exit::DONE)
+
+    /// What waits behind a change, if the command wants it together.
+    fn gather(
+        &mut self,
+        mut batch: Batch,
+        mut bytes: usize,
+        output: &Output,
+    ) -> Result<Batch, Problem> {
+        let is_gathered = self.watch.deliver != Deliver::Each;
+        while is_gathered && batch.events.len() < EVENTS_MAX && bytes < BYTES_MAX {
+            match self.stream.ready(output)? {
+                Some(Item::Events { events, revision, bytes: more }) => {
+                    bytes += more;
+                    batch.append(events, revision);
+                }
+                Some(Item::Progress(revision)) => batch.append(Vec::new(), revision),
+                None => break,
+            }
+        }
+        Ok(batch)
+    }
+
+    fn hand_out(&mut self, batch: Batch, output: &mut Output) -> Result<Option<End>, Problem> {
+        let taken = self.hand.take(batch, output)?;
+        if let (Some(cursor), Some(handled)) = (&mut self.cursor, taken.handled) {
+            cursor.advance(handled)?;
+        }
+        Ok(taken.end)
+    }
+
+    fn on_progress(&mut self, revision: u64, output: &mut Output) -> Result<(), Problem> {
+        if self.watch.progress {
+            handing::print_progress(revision, output)?;
+        }
+        self.cursor.as_mut().map_or(Ok(()), |cursor| cursor.advance_now_and_then(revision))
+    }
+
+    /// Waits until something comes; the signal if it is one that is to end us.
+    fn wait(&mut self) -> Result<Option<Signal>, Problem> {
+        let Some(signals) = self.hand.signals() else {
+            waiting::for_reader(self.stream.as_fd().as_slice(), self.stream.wake_at())?;
+            return Ok(None);
+        };
+        let fds: Vec<_> = [signals.as_fd()].into_iter().chain(self.stream.as_fd()).collect();
+        waiting::for_reader(&fds, self.stream.wake_at())?;
+        Ok(signals.next_ending())
+    }
 }

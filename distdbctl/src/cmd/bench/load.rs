@@ -51,7 +51,7 @@ impl Load {
         let key = Key::try_from(name.as_str()).expect("the command line bounds the prefix");
         let read = bench.freshness.read();
         let request = match op {
-            Operation::Put => {
+            Operation::Put | Operation::Watch => {
                 let bytes: Vec<u8> = (b'a'..=b'z').cycle().take(bench.value_size).collect();
                 let value = Value::try_from(bytes).expect("the command line bounds the size");
                 let (acks, context) = (bench.acks, None);
@@ -118,7 +118,19 @@ mod tests {
     fn bench(op: Operation, keys: u32) -> Bench {
         let (acks, freshness) = (Acks::default(), Freshness::default());
         let (duration, key_prefix) = (Duration::from_secs(1), "bench/".to_owned());
-        Bench { op, clients: 1, duration, value_size: 5, keys, key_prefix, acks, freshness }
+        let (clients, value_size, watchers, connections) = (1, 5, 1, 1);
+        Bench {
+            op,
+            clients,
+            duration,
+            value_size,
+            keys,
+            key_prefix,
+            acks,
+            watchers,
+            connections,
+            freshness,
+        }
     }
 
     fn lines(mut load: Load, count: usize) -> Vec<String> {

@@ -43,6 +43,7 @@ impl Report {
                 Operation::Put => "put",
                 Operation::Get => "get",
                 Operation::List => "list",
+                Operation::Watch => "watch",
             },
             clients: bench.clients,
             nodes,

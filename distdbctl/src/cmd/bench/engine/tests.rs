@@ -39,6 +39,8 @@ fn run(sockets: Vec<PathBuf>, duration: Duration) -> Tally {
         key_prefix: "bench/".to_owned(),
         acks: common::control::acks::Acks::default(),
         freshness: Freshness::default(),
+        watchers: 1,
+        connections: 1,
     };
     let timeout = Duration::from_secs(5);
     let end = Some(Instant::now() + duration);
