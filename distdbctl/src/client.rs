@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use common::control::Id;
 use common::control::failure::Applied;
-use common::control::reply::ReplyLine;
+use common::control::kv::OnceId;
+use common::control::reply::{Header, ReplyLine};
 use common::control::request::{Call, Request};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::args::Globals;
 use crate::connection::{Connection, Lost};
@@ -26,6 +28,8 @@ pub(crate) struct Client {
     path: PathBuf,
     timeout: Duration,
     session: Option<SessionFile>,
+    /// Under which id what is asked is done once.
+    once: Option<OnceId>,
     /// The connection of the question before.
     idle: RefCell<Option<Dialogue>>,
 }
@@ -72,7 +76,13 @@ impl Client {
 
     /// For the node at `path`.
     pub(crate) fn at(path: &Path, timeout: Duration) -> Self {
-        Self { path: path.to_owned(), timeout, session: None, idle: RefCell::default() }
+        let (session, once, idle) = Default::default();
+        Self { path: path.to_owned(), timeout, session, once, idle }
+    }
+
+    /// The same, for something that is to be done once under that id, whoever asks.
+    pub(crate) fn once(self, once: Option<OnceId>) -> Self {
+        Self { once, ..self }
     }
 
     /// Asks one question; again, in the time there is, where that is safe and may help.
@@ -92,6 +102,22 @@ impl Client {
             noted.map_err(|problem| unnoted(problem, &request))?;
         }
         outcome.map(|(result, _)| result)
+    }
+
+    /// The same, with the header of the answer. A session has no say in it.
+    pub(crate) fn ask_all<R: DeserializeOwned>(
+        &self,
+        request: &Request,
+    ) -> Result<(Header, R), Problem> {
+        let (result, line) = Tries::new(self, request).run()?;
+        let line: ReplyLine<IgnoredAny> =
+            serde_json::from_slice(&line).map_err(|error| unreadable(&error))?;
+        Ok((line.header, result))
+    }
+
+    /// What a try says beside the request.
+    pub(crate) fn once_id(&self) -> Option<OnceId> {
+        self.once.clone()
     }
 
     /// The session that the command line or environment names.
@@ -228,6 +254,17 @@ pub(crate) fn result<R: DeserializeOwned>(line: &[u8]) -> Result<R, Problem> {
         (Some(result), None) if reply.ok => Ok(result),
         (_, Some(failure)) => Err(failure.into()),
         (_, None) => Err(contradictory()),
+    }
+}
+
+/// Which question a line answers.
+pub(crate) fn id_of(line: &[u8]) -> Result<Id, Problem> {
+    let reply: ReplyLine<IgnoredAny> =
+        serde_json::from_slice(line).map_err(|error| unreadable(&error))?;
+    match (reply.id, reply.error) {
+        (Some(id), _) => Ok(id),
+        (None, Some(failure)) => Err(failure.into()),
+        (None, None) => Err(contradictory()),
     }
 }
 

@@ -83,6 +83,12 @@ Examples:
   DISTDB_SESSION=s distdbctl --node node2 get name    no older than what s has seen
   distdbctl put presence/bob here --acks all    in causal mode: answered when every node has it
   distdbctl conflicts list || distdbctl conflicts show KEY
+  distdbctl put job/7 mine --if-absent || echo taken    exit 3: somebody has it
+  distdbctl put presence/$HOSTNAME up --ttl 30s
+  until distdbctl incr builds --once \"$JOB\"; do :; done  adds one, however often it is tried
+  distdbctl txn 'if absent lock then put lock me; incr locks end'
+  distdbctl get config --at '10 min ago'; distdbctl history config
+  distdbctl export > backup.ndjson && distdbctl import backup.ndjson --on-conflict skip
   distdbctl member remove node3 --dry-run       what would become of the quorum
   distdbctl explain --for write                 why writes don't work, and what to do
   distdbctl call get '{\"key\":\"name\"}'           the protocol itself
@@ -116,9 +122,10 @@ concurrent writes stand side by side get prints the latest, the same on every no
 
 /// Below the help of `incr`.
 pub(crate) const AFTER_INCR: &str = "\
-The key is in causal mode with the resolver counter (distdbctl mode set PREFIX causal --resolver
-counter). What nodes count at the same time adds up. An incr that ends with 74 may have been
-counted: distdbctl get tells.
+In raft mode the key holds a decimal number of 64 bits; one that does not exist is at 0. In causal mode
+it needs the resolver counter (distdbctl mode set PREFIX causal --resolver counter); what nodes count
+at the same time adds up. An incr that ends with 74 may have been counted: with --once it can be tried
+again until it succeeds, and counts once (raft mode).
 ";
 
 /// Below the help of `add` and `remove`.
@@ -236,7 +243,8 @@ as it came, an error too, and the exit code is the error's. A watch is printed u
 pub(crate) const AFTER_BENCH: &str = "\
 Each client has one request outstanding at any time. The clients are spread over the nodes named:
 --node node1,node2 or --socket PATH --socket PATH. Keys are bench/000001 and so on, chosen at
-random; --key-prefix puts them where another mode is. For get and list they are written first.
+random; --key-prefix puts them where another mode is. For get, list, range and cas they are written
+first. cas puts what is there under the condition that it is there (raft mode).
 List reads up to 100 keys at a time. With --op watch one connection keeps --clients puts of one key
 outstanding, and --watchers follow it over --connections; what counts is the changes that reach them.
 
@@ -244,4 +252,43 @@ A request that fails is counted by its code, and the run goes on; so does a clie
 gone or silent for --timeout, on the next of the nodes. The longest gap is the longest time without
 a success: kill the leader during the run, and it tells how long the failover took. The exit code
 is that of the first failure only if nothing succeeded.
+";
+
+/// Below the help of `history` and `diff`.
+pub(crate) const AFTER_HISTORY: &str = "\
+history prints a line for each change: revision, put, delete or expire, the time by the leader's
+clock, the user id of who asked for it (- where nobody did), and the value. diff prints + KEY AFTER,
+- KEY BEFORE, or ~ KEY BEFORE AFTER, separated by tabs. As much history is kept as the daemons'
+--history-age, --history-events and --history-size say; what was before gets exit code 10, and stderr
+says where history begins. get --rev, get --at and list --rev read it, too.
+";
+
+/// Below the help of `txn`.
+pub(crate) const AFTER_TXN: &str = "\
+  if name = alice && rev(cfg) < 10 then put name bob; delete tmp else get name end
+Conditions: KEY, rev(KEY), version(KEY), create(KEY) or lease(KEY), then =, !=, < or >, then a word;
+exists KEY; absent KEY. Of a key that does not exist the numbers are 0, and no comparison of its
+value holds. Operations: put KEY VALUE [--lease ID] [--previous], delete KEY [--previous], delete
+--prefix PREFIX, get KEY, list [PREFIX], incr KEY [DELTA]; at most 256, no key stored twice. Words with
+spaces or signs go into quotes; a quoted word is no keyword. Without if, all is done. A text that
+begins with '{' is the JSON object of the protocol: {\"if\":[...],\"then\":[...],\"else\":[...]}.
+
+All operations take effect at one revision, each sees what those before it did, and no other client
+sees a part of it. Each prints a line: its name, and behind it, separated by tabs, what the command of
+that name prints. The exit code is 3 if the condition was false, whatever was done else.
+";
+
+/// Below the help of `lease keep`.
+pub(crate) const AFTER_LEASE_KEEP: &str = "\
+A lease goes by the clock of the cluster's log: leaders tell it, and while there is none it stands
+still. So a lease may last longer by an election, and never ends too early. Ctrl-C stops keeping it
+alive; it ends when its time is over.
+";
+
+/// Below the help of `export` and `import`.
+pub(crate) const AFTER_EXPORT: &str = "\
+A line is {\"key\":...,\"value\":...}, with value_b64 (base64) in place of value where that is no UTF-8.
+Keys in raft mode are all as of one revision. Leases and history are not exported. import stores many
+lines at a time; with --on-conflict skip a second import changes nothing. If it fails, what came
+before is stored, and stderr names the line.
 ";

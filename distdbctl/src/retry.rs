@@ -50,7 +50,7 @@ impl<'a> Tries<'a> {
             count: 0,
             unknown: None,
             is_once: if tag.is_some() { None } else { Some(false) },
-            call: Call { tag, ..Call::new(request.clone()) },
+            call: Call { tag, once: client.once_id(), ..Call::new(request.clone()) },
         }
     }
 
@@ -156,6 +156,7 @@ fn patience(request: &Request) -> Patience {
         | Request::Remove { .. }
         | Request::Conflicts { .. }
         | Request::Resolve { .. }
+        | Request::Kv(_)
         | Request::ModeSet { .. } => Patience::Failover,
         Request::Member { .. } | Request::TransferLeader { .. } => Patience::Leader,
         Request::Hello
@@ -167,7 +168,6 @@ fn patience(request: &Request) -> Patience {
         | Request::Live
         | Request::Ready
         | Request::Health
-        | Request::Kv(_)
         | Request::Sync { .. }
         | Request::Fault(_)
         | Request::Modes

@@ -1,6 +1,7 @@
 //! The commands, and the flags of each.
 
 pub(crate) mod cluster;
+pub(crate) mod data;
 pub(crate) mod fault;
 pub(crate) mod hold;
 pub(crate) mod keys;
@@ -14,6 +15,7 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use common::control::acks::Acks;
 
 use crate::args::command::cluster::{Explain, Member, Mode};
+use crate::args::command::data::{Compact, Diff, Export, History, Import, Lease, Revert, Txn};
 use crate::args::command::fault::Fault;
 use crate::args::command::hold::{Elect, Leader, Lock};
 use crate::args::command::keys::{Conflicts, Delete, Elements, Freshness, Get, Incr, List, Put};
@@ -36,9 +38,31 @@ pub(crate) enum Command {
     /// Print keys and values, in the order of the keys
     #[command(visible_alias = "ls", after_help = help::AFTER_READ)]
     List(List),
-    /// Add to a counter, and print what it is at (causal mode)
+    /// Add to a number, and print what it is at (raft and causal mode)
     #[command(after_help = help::AFTER_INCR)]
     Incr(Incr),
+    /// Print what a key held, the oldest first (raft mode)
+    #[command(after_help = help::AFTER_HISTORY)]
+    History(History),
+    /// Print which keys hold something else than they did; exit 1 if there are any (raft mode)
+    #[command(after_help = help::AFTER_HISTORY)]
+    Diff(Diff),
+    /// Put back what a key held; exit 3 if somebody writes it meanwhile (raft mode)
+    Revert(Revert),
+    /// Forget history, and print the first revision that is kept (raft mode)
+    Compact(Compact),
+    /// Do several things at once, or not at all; exit 3 if the condition is false (raft mode)
+    #[command(after_help = help::AFTER_TXN)]
+    Txn(Txn),
+    /// Look after leases: what ends together unless it is kept alive (raft mode)
+    #[command(subcommand)]
+    Lease(Lease),
+    /// Print keys and values as JSON, an object a line, all as of one revision
+    #[command(after_help = help::AFTER_EXPORT)]
+    Export(Export),
+    /// Store what export has printed
+    #[command(after_help = help::AFTER_EXPORT)]
+    Import(Import),
     /// Add elements to a set (causal mode)
     #[command(after_help = help::AFTER_SET)]
     Add(Elements),
@@ -199,6 +223,10 @@ pub(crate) enum Operation {
     Get,
     /// Read up to 100 keys and values
     List,
+    /// Read up to 1,000 keys and values
+    Range,
+    /// Store a value of a key of one's own, if nobody else has written it: compare and swap
+    Cas,
     /// Put one key that many watch
     Watch,
 }

@@ -4,14 +4,19 @@ use std::ffi::OsStr;
 use std::io::{IsTerminal, Read, stdin};
 use std::os::unix::ffi::OsStrExt;
 
+use common::control::acks::Acks;
 use common::control::bytes::{self, Base64Bytes, TextBytes};
 use common::control::failure::{ErrorCode, Failure};
+use common::control::kv::{Kv, Moment, PutOptions};
 use common::control::reply;
 use common::control::request::{Range, Request, Selection};
+use common::kv::condition::Conditions;
 use common::kv::value::{VALUE_BYTES_MAX, Value};
+use common::modes::Mode;
 use serde::Serialize;
 
 use crate::args::Format;
+use crate::args::command::data::Guard;
 use crate::args::command::keys::{Delete, Get, List, Put, Source};
 use crate::client::Client;
 use crate::cmd::{self, siblings};
@@ -24,14 +29,65 @@ pub(crate) fn put(
     put: &Put,
     output: &mut Output,
 ) -> Result<Exit, Problem> {
-    let request = Request::Put {
-        key: cmd::key(&put.key)?,
-        value: value(&put.source)?,
-        acks: put.writing.acks(),
-        context: put.writing.context.clone(),
+    let (key, options) = (cmd::key(&put.key)?, put_options(put)?);
+    let value = value(&put.source)?;
+    let request = if options == PutOptions::default() {
+        let (acks, context) = (put.writing.acks(), put.writing.context.clone());
+        Request::Put { key, value, acks, context }
+    } else {
+        check_acks(put.writing.acks())?;
+        Request::Kv(Box::new(Kv::Put { key, value, options }))
     };
-    print_write(&client()?.ask(&request)?, output)?;
+    let client = client()?.once(put.writing.once.once.clone());
+    let reply: reply::Put = client.ask(&request)?;
+    if put.guard.previous && !output.is_json() {
+        print_previous(reply.previous, reply.previous_b64, output)?;
+    } else {
+        print_write(&reply, output)?;
+    }
     Ok(Exit::DONE)
+}
+
+/// What goes with a put.
+fn put_options(put: &Put) -> Result<PutOptions, Problem> {
+    let guard = &put.put_guard;
+    let if_value = guard.if_value.as_ref().map(|value| checked(value.as_bytes().to_vec()));
+    let conditions = Conditions {
+        if_absent: guard.if_absent,
+        if_exists: guard.if_exists,
+        if_value: if_value.transpose()?,
+        ..conditions(&put.guard)
+    };
+    let ttl_ms = guard.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+    Ok(PutOptions { conditions, lease: guard.lease, ttl_ms, previous: put.guard.previous })
+}
+
+fn conditions(guard: &Guard) -> Conditions {
+    let Guard { if_revision, fence, previous: _ } = *guard;
+    Conditions { if_revision, fence, ..Conditions::default() }
+}
+
+/// What takes a consensus is on the disks of a majority before it is answered.
+fn check_acks(acks: Acks) -> Result<(), Problem> {
+    match acks {
+        Acks::Nodes(1) | Acks::Majority => Ok(()),
+        Acks::Nodes(_) | Acks::All => {
+            Err(Problem::usage("a condition takes no --acks but majority: it is raft mode's"))
+        }
+    }
+}
+
+/// The value before, if there was one.
+fn print_previous(
+    text: Option<TextBytes>,
+    base64: Option<Base64Bytes>,
+    output: &mut Output,
+) -> Result<(), Problem> {
+    let Some(value) = bytes::join(text, base64)? else { return Ok(()) };
+    match output.format() {
+        Format::Raw => output.bytes(value.as_bytes()),
+        Format::Text | Format::Json => output.line(value.as_bytes()),
+    }
 }
 
 /// Of a write that answers as `put` does: nothing, unless somebody wants to know.
@@ -91,11 +147,10 @@ pub(super) fn checked(bytes: Vec<u8>) -> Result<Value, Problem> {
 }
 
 pub(crate) fn get(client: &Client, get: &Get, output: &mut Output) -> Result<Exit, Problem> {
-    let request = Request::Get {
-        key: cmd::key(&get.key)?,
-        read: get.freshness.read(),
-        context: get.context.clone(),
-        min_revision: None,
+    let (key, read) = (cmd::key(&get.key)?, get.freshness.read());
+    let request = match get.when.moment() {
+        Some(at) => Request::Kv(Box::new(Kv::Get { key, at, read })),
+        None => Request::Get { key, read, context: get.context.clone(), min_revision: None },
     };
     let reply: reply::Get = client.ask(&request)?;
     let exit = exit_of(&reply);
@@ -146,7 +201,7 @@ pub(super) fn value_of(
 }
 
 pub(crate) fn delete(
-    client: &Client,
+    client: Client,
     delete: &Delete,
     output: &mut Output,
 ) -> Result<Exit, Problem> {
@@ -156,9 +211,19 @@ pub(crate) fn delete(
         (None, None) => return Err(Problem::usage("KEY or --prefix is missing")),
     };
     let (acks, context) = (delete.writing.acks(), delete.writing.context.clone());
-    let reply: reply::Delete = client.ask(&Request::Delete { selection, acks, context })?;
+    let (conditions, previous) = (conditions(&delete.guard), delete.guard.previous);
+    let request = if conditions.is_empty() && !previous {
+        Request::Delete { selection, acks, context }
+    } else {
+        check_acks(acks)?;
+        Request::Kv(Box::new(Kv::Delete { selection, conditions, previous }))
+    };
+    let client = client.once(delete.writing.once.once.clone());
+    let reply: reply::Delete = client.ask(&request)?;
     if output.is_json() {
         output.json(&reply)?;
+    } else if previous {
+        print_previous(reply.previous, reply.previous_b64, output)?;
     } else {
         output.line(reply.deleted.to_string().as_bytes())?;
     }
@@ -172,7 +237,7 @@ struct Count {
 }
 
 /// Page by page, each printed before the next is asked for: however long the list, the memory it
-/// takes is a page's.
+/// takes is a page's. In raft mode all pages are as of the revision of the first.
 pub(crate) fn list(client: &Client, list: &List, output: &mut Output) -> Result<Exit, Problem> {
     let mut range = Range {
         prefix: list.prefix.as_deref().map_or(Ok(String::new()), cmd::prefix)?,
@@ -182,8 +247,9 @@ pub(crate) fn list(client: &Client, list: &List, output: &mut Output) -> Result<
         read: list.freshness.read(),
         ..Range::default()
     };
+    let mut at = list.when.moment();
     loop {
-        let page: reply::List = client.ask(&Request::List(range.clone()))?;
+        let page = ask_page(client, &range, &mut at)?;
         if list.count {
             return print_count(page.count, output).map(|()| Exit::DONE);
         }
@@ -200,6 +266,26 @@ pub(crate) fn list(client: &Client, list: &List, output: &mut Output) -> Result<
             Some(_) | None => return Ok(Exit::DONE),
         }
     }
+}
+
+/// Asks for a page, and notes as of when the next is to be, where its mode can tell.
+pub(super) fn ask_page(
+    client: &Client,
+    range: &Range,
+    at: &mut Option<Moment>,
+) -> Result<reply::List, Problem> {
+    if let Some(at) = *at {
+        return client.ask(&Request::Kv(Box::new(Kv::List { range: range.clone(), at })));
+    }
+    let request = Request::List(range.clone());
+    if client.session().is_some() {
+        return client.ask(&request); // It has seen what must not be unseen.
+    }
+    let (header, page): (_, reply::List) = client.ask_all(&request)?;
+    if header.mode == Some(Mode::Raft) && page.more {
+        *at = header.revision.map(Moment::Revision);
+    }
+    Ok(page)
 }
 
 fn print_count(count: u64, output: &mut Output) -> Result<(), Problem> {

@@ -17,13 +17,14 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::problem::Problem;
 
-pub(crate) fn incr(client: &Client, incr: &Incr, output: &mut Output) -> Result<Exit, Problem> {
+pub(crate) fn incr(client: Client, incr: &Incr, output: &mut Output) -> Result<Exit, Problem> {
     let request = Request::Incr {
         key: cmd::key(&incr.key)?,
         delta: incr.delta,
         acks: incr.writing.acks(),
         context: incr.writing.context.clone(),
     };
+    let client = client.once(incr.writing.once.once.clone());
     let reply: reply::Count = client.ask(&request)?;
     if output.is_json() {
         output.json(&reply)?;

@@ -7,16 +7,21 @@ mod check;
 mod child;
 mod conflicts;
 mod explain;
+mod export;
 mod fault;
+mod history;
 mod hold;
+mod import;
 mod kv;
 mod leader;
+mod lease;
 mod member;
 mod merging;
 mod mode;
 mod paper;
 mod siblings;
 mod status;
+mod txn;
 mod watch;
 
 use std::ffi::OsStr;
@@ -38,9 +43,17 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Problem> {
     match args.command {
         Command::Put(put) => kv::put(client, &put, output),
         Command::Get(get) => kv::get(&client()?, &get, output),
-        Command::Delete(delete) => kv::delete(&client()?, &delete, output),
+        Command::Delete(delete) => kv::delete(client()?, &delete, output),
         Command::List(list) => kv::list(&client()?, &list, output),
-        Command::Incr(incr) => merging::incr(&client()?, &incr, output),
+        Command::Incr(incr) => merging::incr(client()?, &incr, output),
+        Command::History(history) => history::history(&client()?, &history, output),
+        Command::Diff(diff) => history::diff(&client()?, &diff, output),
+        Command::Revert(revert) => history::revert(client()?, &revert, output),
+        Command::Compact(compact) => history::compact(&client()?, &compact, output),
+        Command::Txn(txn) => txn::txn(client, &txn, output),
+        Command::Lease(lease) => lease::lease(client()?, lease, output),
+        Command::Export(export) => export::export(&client()?, &export, output),
+        Command::Import(import) => import::import(globals, &import, output),
         Command::Add(add) => merging::add(&client()?, &add, output),
         Command::Remove(remove) => merging::remove(&client()?, &remove, output),
         Command::Conflicts(conflicts) => conflicts::conflicts(client, &conflicts, output),

@@ -8,6 +8,7 @@ use common::causal::context::Context;
 use common::control::acks::Acks;
 use common::control::request::Read;
 
+use crate::args::command::data::{Guard, Once, PutGuard, When};
 use crate::args::dot;
 use crate::help;
 
@@ -20,6 +21,8 @@ pub(crate) struct Writing {
     /// What was seen before, as an answer had it as `context` (causal mode)
     #[arg(long, value_name = "TEXT")]
     pub(crate) context: Option<Context>,
+    #[command(flatten)]
+    pub(crate) once: Once,
 }
 
 impl Writing {
@@ -47,6 +50,10 @@ pub(crate) struct Put {
     #[command(flatten)]
     pub(crate) source: Source,
     #[command(flatten)]
+    pub(crate) guard: Guard,
+    #[command(flatten)]
+    pub(crate) put_guard: PutGuard,
+    #[command(flatten)]
     pub(crate) writing: Writing,
 }
 
@@ -61,6 +68,8 @@ pub(crate) struct Get {
     /// What the node must have seen, as an answer had it as `context` (causal mode)
     #[arg(long, value_name = "TEXT")]
     pub(crate) context: Option<Context>,
+    #[command(flatten)]
+    pub(crate) when: When,
     #[command(flatten)]
     pub(crate) freshness: Freshness,
 }
@@ -113,6 +122,8 @@ pub(crate) struct Delete {
     #[arg(long)]
     pub(crate) prefix: Option<OsString>,
     #[command(flatten)]
+    pub(crate) guard: Guard,
+    #[command(flatten)]
     pub(crate) writing: Writing,
 }
 
@@ -130,6 +141,8 @@ pub(crate) struct List {
     /// No more than so many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) when: When,
     #[command(flatten)]
     pub(crate) freshness: Freshness,
 }

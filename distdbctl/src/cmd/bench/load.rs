@@ -1,7 +1,9 @@
 //! What the clients of a benchmark ask, as cheaply as it can be made: one line is serialized, and
 //! of each request only the digits of its key are written anew.
 
+use common::control::kv::{Kv, PutOptions};
 use common::control::request::{Call, Range, Request};
+use common::kv::condition::Conditions;
 use common::kv::key::Key;
 use common::kv::value::Value;
 
@@ -9,6 +11,9 @@ use crate::args::command::{Bench, Operation};
 
 /// What `list` reads at a time.
 const LIST_ITEMS: u64 = 100;
+
+/// What `range` reads at a time.
+const RANGE_ITEMS: u64 = 1_000;
 
 /// Keys have so many digits at least.
 const DIGITS_MIN: usize = 6;
@@ -52,14 +57,20 @@ impl Load {
         let read = bench.freshness.read();
         let request = match op {
             Operation::Put | Operation::Watch => {
-                let bytes: Vec<u8> = (b'a'..=b'z').cycle().take(bench.value_size).collect();
-                let value = Value::try_from(bytes).expect("the command line bounds the size");
                 let (acks, context) = (bench.acks, None);
-                Request::Put { key, value, acks, context }
+                Request::Put { key, value: value(bench), acks, context }
+            }
+            // What is there is what was filled in, and stays: so the condition holds.
+            Operation::Cas => {
+                let if_value = Some(value(bench));
+                let conditions = Conditions { if_value, ..Conditions::default() };
+                let options = PutOptions { conditions, ..PutOptions::default() };
+                Request::Kv(Box::new(Kv::Put { key, value: value(bench), options }))
             }
             Operation::Get => Request::get(key, read),
-            Operation::List => {
-                let (start, limit) = (Some(name.clone()), Some(LIST_ITEMS));
+            Operation::List | Operation::Range => {
+                let items = if op == Operation::List { LIST_ITEMS } else { RANGE_ITEMS };
+                let (start, limit) = (Some(name.clone()), Some(items));
                 let prefix = bench.key_prefix.clone();
                 Request::List(Range { prefix, start, limit, read, ..Range::default() })
             }
@@ -104,6 +115,11 @@ impl Load {
             }
         }
     }
+}
+
+fn value(bench: &Bench) -> Value {
+    let bytes: Vec<u8> = (b'a'..=b'z').cycle().take(bench.value_size).collect();
+    Value::try_from(bytes).expect("the command line bounds the size")
 }
 
 #[cfg(test)]

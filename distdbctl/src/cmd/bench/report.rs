@@ -43,6 +43,8 @@ impl Report {
                 Operation::Put => "put",
                 Operation::Get => "get",
                 Operation::List => "list",
+                Operation::Range => "range",
+                Operation::Cas => "cas",
                 Operation::Watch => "watch",
             },
             clients: bench.clients,
