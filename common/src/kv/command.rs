@@ -109,6 +109,14 @@ pub enum More {
     },
     /// Nothing but the time.
     Tick,
+    /// Gives up a claim to a lock that still waits. One that is granted by now stays: whoever holds it
+    /// may know of it by another request.
+    Withdraw {
+        /// Which lock.
+        name: Key,
+        /// Whose claim.
+        token: u64,
+    },
 }
 
 /// Which client's how manieth write: what makes a retry recognisable.

@@ -240,6 +240,7 @@ impl State {
             More::Lock { name, claim, no_wait } => self.lock(name, claim, *no_wait, step),
             More::Unlock { name, by } => Ok(self.unlock(name, *by, step)),
             More::Tick => Ok(Outcome::Ticked),
+            More::Withdraw { name, token } => Ok(self.withdraw(name, *token, step)),
         }
     }
 

@@ -66,7 +66,7 @@ pub(super) struct Requests {
     /// What has become of claims to locks since they were looked at.
     pub(super) turns: Vec<Turn>,
     /// Claims that wait for their turn, by their tokens.
-    pub(super) at_turn: BTreeMap<u64, RequestId>,
+    pub(super) at_turn: BTreeSet<(u64, RequestId)>,
     /// Those who wait for another holder of a lock.
     pub(super) at_holder: BTreeMap<Key, Vec<RequestId>>,
 }
@@ -117,7 +117,7 @@ impl Requests {
             self.at_revision.remove(&(revision, request));
         }
         if let Work::Await(token) = &pending.work {
-            self.at_turn.remove(token);
+            self.at_turn.remove(&(*token, request));
         }
         Some(pending)
     }

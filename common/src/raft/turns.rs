@@ -2,14 +2,15 @@
 //!
 //! A claim goes through the log like any write. If it is not granted at once, its request waits at
 //! the node that was asked, which sees in its own state when the claim's turn comes: one release
-//! wakes just those whose turn it is. When its time is over, the claim is given back through the log
-//! before the client hears that the lock is busy: nobody holds a lock without knowing it.
+//! wakes just those whose turn it is. When its time is over, the claim is given up through the log
+//! before the client hears that the lock is busy: nobody holds a lock without knowing it. If its turn
+//! has come meanwhile it stays, and the client hears that.
 
 use std::time::Duration;
 
 use crate::control::failure::{Applied, ErrorCode, Failure};
+use crate::control::kv::Kv;
 use crate::control::kv::reply::{Claimed, KvReply};
-use crate::control::kv::{Claimant, Kv};
 use crate::control::reply::Reply;
 use crate::control::request::Request;
 use crate::identity::LeaseId;
@@ -41,7 +42,7 @@ impl Raft {
         let Some((name, _)) = pending.lock.clone() else { return };
         pending.is_under_way = false;
         pending.work = Work::Await(token);
-        self.requests.at_turn.insert(token, id);
+        self.requests.at_turn.insert((token, id));
         match self.state.locks.is_held(&name, token) {
             Some(true) => self.grant(id, token, way, effects),
             None if self.state.revision >= token => self.lose(id, way, effects),
@@ -65,7 +66,9 @@ impl Raft {
     /// Tells those who wait what has become of claims.
     pub(super) fn take_turns(&mut self, way: Way, effects: &mut Effects) {
         for turn in std::mem::take(&mut self.requests.turns) {
-            if let Some(id) = self.requests.at_turn.get(&turn.token).copied() {
+            let first = RequestId::FIRST;
+            let waiting = self.requests.at_turn.range((turn.token, first)..(turn.token + 1, first));
+            for id in waiting.map(|(_, id)| *id).collect::<Vec<_>>() {
                 if turn.is_granted {
                     self.grant(id, turn.token, way, effects);
                 } else {
@@ -99,13 +102,13 @@ impl Raft {
             return false;
         };
         let token = *token;
-        let command = Command::from(More::Unlock { name, by: Claimant::Token(token) });
+        let command = Command::from(More::Withdraw { name, token });
         let command = Proposal { tag: None, command: command.by(None, None) }.encode();
-        // To give a claim back twice does no harm.
+        // To give a claim up twice does no harm.
         pending.work = Work::Write { command, is_tagged: true };
         pending.deadline = now + WITHDRAWAL;
         pending.is_withdrawn = true;
-        self.requests.at_turn.remove(&token);
+        self.requests.at_turn.remove(&(token, id));
         self.requests.retry(id);
         self.dispatch(now, effects);
         true

@@ -130,6 +130,7 @@ fn grows(proposal: &[u8]) -> bool {
         | More::Revoke(_)
         | More::KeepAlive(_)
         | More::Unlock { .. }
+        | More::Withdraw { .. }
         | More::Tick => false,
     };
     let of_command = |command: &EncodedCommand<'_>| match command {

@@ -45,6 +45,14 @@ impl State {
         Outcome::Unlocked { released: true }
     }
 
+    /// A claim whose time is over is given up, if its turn has not come.
+    pub(super) fn withdraw(&mut self, name: &Key, token: u64, step: &mut Step<'_>) -> Outcome {
+        match self.locks.is_held(name, token) {
+            Some(true) => Outcome::Claimed { token, is_granted: true },
+            Some(false) | None => self.unlock(name, Claimant::Token(token), step),
+        }
+    }
+
     /// A lease has ended, and its claim with it.
     pub(super) fn release_all(&mut self, name: &Key, lease: LeaseId, turns: &mut Vec<Turn>) {
         if let Some((token, _)) = self.locks.find(name, Claimant::Lease(lease)) {

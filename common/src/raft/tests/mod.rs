@@ -4,6 +4,7 @@
 //! should have been.
 
 mod elections;
+mod locks;
 mod logs;
 mod members;
 mod reads;
@@ -286,10 +287,13 @@ impl Cluster {
     }
 
     fn ask(&mut self, node: u64, request: Request, seq: Option<u64>) -> RequestId {
+        let tag = seq.map(|seq| RequestTag { client: "7".to_owned(), seq });
+        self.call(node, Call { tag, ..Call::new(request) })
+    }
+
+    fn call(&mut self, node: u64, call: Call) -> RequestId {
         self.requests += 1;
         let id = RequestId { connection: 1, sequence: self.requests };
-        let tag = seq.map(|seq| RequestTag { client: "7".to_owned(), seq });
-        let call = Call { tag, ..Call::new(request) };
         self.step(node, Input::Request { id, call });
         id
     }
