@@ -85,7 +85,8 @@ pub(crate) struct Args {
     #[arg(long, env = "DISTDB_ELECTION_TIMEOUT", value_name = "DURATION", default_value = "1s", value_parser = duration)]
     pub(crate) election_timeout: Duration,
 
-    /// After how many entries of the log the state is written out, so that they can go
+    /// After how many entries of the log the state is written out, so that they can go; one beyond
+    /// 16 MiB waits until as much was written to the log, or for 16 times as many entries
     #[arg(long, env = "DISTDB_SNAPSHOT_EVERY", value_name = "N", default_value = "100000", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) snapshot_every: u64,
 

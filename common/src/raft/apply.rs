@@ -101,6 +101,7 @@ impl Raft {
             self.on_configuration_committed(now, index, configuration, way, effects);
         }
         let outcome = entry.payload.command().map(|(stamp, command)| {
+            self.snapshots.applied_bytes += command.len() as u64;
             let Applied { outcome, duplicate, turns } = self.state.apply(index.0, stamp, command);
             self.requests.turns.extend(turns);
             (outcome, duplicate)

@@ -19,6 +19,14 @@ const RETRY_HEARTBEATS: u32 = 5;
 /// Rather than to take a snapshot, which may be large, so much of the log is saved anew.
 const ANEW_BYTES_MAX: usize = 1024 * 1024;
 
+/// A state that is no larger is written out whenever so many entries were applied. A larger one
+/// waits until as much was applied as it has, or until so many times as many entries were: what is
+/// written for snapshots is then no more than what is written for the log, about.
+const SMALL_BYTES: u64 = 16 * 1024 * 1024;
+
+/// See above: a restart has no more to apply.
+const PATIENCE: u64 = 16;
+
 /// The snapshots on disk, and on their way.
 #[derive(Debug)]
 pub(super) struct Snapshots {
@@ -28,6 +36,8 @@ pub(super) struct Snapshots {
     writing: Option<Index>,
     /// Whether one is wanted before it is due.
     is_wanted: bool,
+    /// What was applied since the last was taken, in bytes of commands.
+    pub(super) applied_bytes: u64,
     /// Those of causal mode that were written since.
     passed: u32,
     /// To whom one is sent; or when to try again.
@@ -36,7 +46,8 @@ pub(super) struct Snapshots {
 
 impl Snapshots {
     pub(super) fn of(index: Index) -> Self {
-        Self { index, writing: None, is_wanted: false, passed: 0, sending: BTreeMap::new() }
+        let (writing, is_wanted, applied_bytes, passed, sending) = Default::default();
+        Self { index, writing, is_wanted, applied_bytes, passed, sending }
     }
 
     /// A member is connected anew: what was on its way to it before is most likely lost.
@@ -66,7 +77,11 @@ impl Raft {
         // slow at once.
         let after = every - self.config.node.0 % (every / 4).max(1);
         let behind = index.0 - self.snapshots.index.0;
-        let is_due = behind >= after || behind > 0 && self.snapshots.is_wanted;
+        let bytes = self.state.bytes();
+        let is_worth_it = bytes <= SMALL_BYTES
+            || self.snapshots.applied_bytes >= bytes
+            || behind >= after.saturating_mul(PATIENCE);
+        let is_due = behind >= after && is_worth_it || behind > 0 && self.snapshots.is_wanted;
         if !is_due || self.snapshots.writing.is_some() {
             return;
         }
@@ -74,6 +89,7 @@ impl Raft {
         let configuration = self.configurations.at(index).clone();
         let snapshot = Snapshot { last, configuration, state: self.state.clone() };
         (self.snapshots.writing, self.snapshots.is_wanted) = (Some(index), false);
+        self.snapshots.applied_bytes = 0;
         effects.observe(Event::TakeSnapshot { index: index.0 });
         effects.task(Task::WriteSnapshot(Box::new(snapshot)));
     }
