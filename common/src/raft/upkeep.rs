@@ -86,7 +86,8 @@ impl Raft {
         let floor = [Some(by_age), by_count, by_bytes].into_iter().flatten().max()?;
         // Not for a handful at a time.
         let forgets = history.len() as u64 / 64;
-        let is_worth_it = floor > history.floor() + forgets && !history.is_empty();
+        let has_changes = history.since(history.floor()).next().is_some();
+        let is_worth_it = floor > history.floor() + forgets && has_changes;
         (is_worth_it && !history.has_forgotten()).then_some(floor)
     }
 

@@ -1,3 +1,5 @@
+mod scenarios;
+
 use proptest::prelude::*;
 
 use super::*;
