@@ -1,3 +1,6 @@
+mod commands;
+mod model;
+mod random;
 mod scenarios;
 
 use proptest::prelude::*;
