@@ -12,7 +12,9 @@
 //! no more than the end of a list, and who looks back pays for it.
 //!
 //! The floor is part of the state, and moves by an entry of the log; reads below it are refused at
-//! once. What is behind it is let go of piece by piece, by each node as it has time.
+//! once. What is behind it is let go of piece by piece, by each node as it has time: all but the last
+//! change that made what there is at the floor, which tells since when that has been so. Nothing that
+//! is asked depends on how far a node is with it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -158,7 +160,7 @@ impl History {
     /// Lets go of at most `count` changes that are forgotten; tells whether there are more.
     pub fn sweep(&mut self, count: usize) -> bool {
         for _ in 0..count {
-            if self.events.front().is_none_or(|event| event.revision >= self.floor) {
+            if !self.has_forgotten() {
                 return false;
             }
             let event = self.events.pop_front().expect("it was just seen");
@@ -172,7 +174,8 @@ impl History {
 
     /// Whether there is something to sweep.
     pub fn has_forgotten(&self) -> bool {
-        self.events.front().is_some_and(|event| event.revision < self.floor)
+        let is_behind = self.events.front().is_some_and(|event| event.revision < self.floor);
+        is_behind && self.events.get(1).is_some_and(|next| next.revision <= self.floor)
     }
 
     /// Changes that are kept.
@@ -201,7 +204,8 @@ impl History {
         self.events.focus().narrow(from..).into_iter()
     }
 
-    /// The first revision at or behind a point in time; none where there is none yet.
+    /// The first revision at or behind a point in time; none where there is none yet. Of those below
+    /// the floor it may be any, but never one from the floor on in their place.
     pub fn first_at(&self, unix_ms: u64) -> Option<u64> {
         let at = partition(&self.events, |event| event.author.unix_ms < unix_ms);
         self.events.get(at).map(|event| event.revision)

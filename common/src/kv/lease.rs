@@ -25,7 +25,7 @@ pub struct Lease {
     pub keys: OrdSet<Key>,
     /// The locks that are claimed with it.
     pub locks: OrdSet<Key>,
-    /// Whether it was made for one key, and ends when it has none.
+    /// Whether it was made for one key, and ends when it has neither a key nor a claim.
     pub is_own: bool,
 }
 
@@ -99,7 +99,13 @@ impl Leases {
     pub fn detach(&mut self, id: LeaseId, key: &Key) {
         let Some(lease) = self.all.get_mut(&id) else { return };
         lease.keys.remove(key);
-        if lease.is_own && lease.keys.is_empty() {
+        self.end_own(id);
+    }
+
+    /// A lease that was made for a key may have claimed locks: they would outlive it for ever.
+    fn end_own(&mut self, id: LeaseId) {
+        let is_over = |lease: &Lease| lease.keys.is_empty() && lease.locks.is_empty();
+        if self.get(id).is_some_and(|lease| lease.is_own && is_over(lease)) {
             self.remove(id);
         }
     }
@@ -114,6 +120,7 @@ impl Leases {
     pub fn release(&mut self, id: LeaseId, name: &Key) {
         if let Some(lease) = self.all.get_mut(&id) {
             lease.locks.remove(name);
+            self.end_own(id);
         }
     }
 

@@ -170,19 +170,18 @@ impl Locks {
         queue.claims.iter().find(is_it).map(|(token, claim)| (*token, claim.lease))
     }
 
-    /// Ends a claim, and grants those which it held up.
-    pub fn release(&mut self, name: &Key, token: u64, turns: &mut Vec<Turn>) {
+    /// Ends a claim; those which it held up are then to be granted.
+    pub fn end(&mut self, name: &Key, token: u64, turns: &mut Vec<Turn>) {
         let Some(queue) = self.all.get_mut(name) else { return };
         if queue.claims.remove(&token).is_some() {
             self.claims -= 1;
             turns.push(Turn { name: name.clone(), token, is_granted: false });
-            self.grant(name, turns);
         }
     }
 
     /// Tells whom the lock is held by that did not hold it before. Who held it then has lost it to
     /// them, unless they hold it together.
-    fn grant(&mut self, name: &Key, turns: &mut Vec<Turn>) {
+    pub fn grant(&mut self, name: &Key, turns: &mut Vec<Turn>) {
         let Some(queue) = self.all.get_mut(name) else { return };
         let holders: OrdSet<u64> = queue.holders().collect();
         let mut is_news = false;

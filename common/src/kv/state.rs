@@ -168,7 +168,8 @@ impl State {
         }
     }
 
-    /// What is refused, or finds its condition false, was not done: it may be tried again.
+    /// What is refused, or finds its condition false and changes nothing, was not done: it may be
+    /// tried again. A transaction may write something else where its conditions are false (X1).
     fn run_once(
         &mut self,
         id: &OnceId,
@@ -185,8 +186,11 @@ impl State {
         if self.once.len() >= ONCE_MAX {
             return (Outcome::Refused(Refused::TooManyOnce), false);
         }
+        let before = self.revision;
         let outcome = self.run(command, step);
-        if !matches!(outcome, Outcome::Refused(_) | Outcome::Txn { succeeded: false, .. }) {
+        let is_void =
+            matches!(outcome, Outcome::Refused(_) | Outcome::Txn { succeeded: false, .. });
+        if !is_void || self.revision > before {
             self.once.remember(id.clone(), hash, outcome.clone(), self.log_ms);
         }
         (outcome, false)

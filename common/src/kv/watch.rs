@@ -379,3 +379,6 @@ impl Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,6 +163,7 @@ impl Raft {
         effects.task(Task::Release(Kind::Raft, last.index.0));
         self.forget_proposed(last.index, effects);
         self.serve_reached(super::Way::Late, effects);
+        self.look_at_all_turns(super::Way::Late, effects);
     }
 
     /// What was to be sent has arrived, or has not.

@@ -65,7 +65,8 @@ pub(super) struct Requests {
     pub(super) at_revision: BTreeSet<(u64, RequestId)>,
     /// What has become of claims to locks since they were looked at.
     pub(super) turns: Vec<Turn>,
-    /// Claims that wait for their turn, by their tokens.
+    /// Claims that wait for their turn, by their tokens. A client that has lost its connection asks
+    /// again after the same claim, maybe before the old connection is seen to be closed.
     pub(super) at_turn: BTreeSet<(u64, RequestId)>,
     /// Those who wait for another holder of a lock.
     pub(super) at_holder: BTreeMap<Key, Vec<RequestId>>,
@@ -314,6 +315,10 @@ impl Raft {
         let pending = &self.requests.pending;
         self.requests.at_index.retain(|_, ids| ids.iter().any(|id| pending.contains_key(id)));
         self.requests.asks.retain(|_, a| a.requests.iter().any(|id| pending.contains_key(id)));
+        self.requests.at_holder.retain(|_, ids| {
+            ids.retain(|id| pending.contains_key(id));
+            !ids.is_empty()
+        });
         let next = self.requests.pending.values().map(|pending| pending.deadline).min();
         self.requests.looked_at = None;
         if let Some(next) = next {

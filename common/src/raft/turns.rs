@@ -41,12 +41,38 @@ impl Raft {
         let Some(pending) = self.requests.pending.get_mut(&id) else { return };
         let Some((name, _)) = pending.lock.clone() else { return };
         pending.is_under_way = false;
+        pending.is_uncertain = true; // The claim is there: nobody must hear that nothing was done.
         pending.work = Work::Await(token);
         self.requests.at_turn.insert((token, id));
-        match self.state.locks.is_held(&name, token) {
+        self.look_at_turn(id, &name, token, way, effects);
+    }
+
+    fn look_at_turn(
+        &mut self,
+        id: RequestId,
+        name: &Key,
+        token: u64,
+        way: Way,
+        effects: &mut Effects,
+    ) {
+        match self.state.locks.is_held(name, token) {
             Some(true) => self.grant(id, token, way, effects),
             None if self.state.revision >= token => self.lose(id, way, effects),
             Some(false) | None => {}
+        }
+    }
+
+    /// A snapshot has come in place of the entries that tell of turns.
+    pub(super) fn look_at_all_turns(&mut self, way: Way, effects: &mut Effects) {
+        self.requests.turns.clear();
+        for (token, id) in self.requests.at_turn.clone() {
+            let lock = self.requests.pending.get(&id).and_then(|pending| pending.lock.clone());
+            if let Some((name, _)) = lock {
+                self.look_at_turn(id, &name, token, way, effects);
+            }
+        }
+        for id in std::mem::take(&mut self.requests.at_holder).into_values().flatten() {
+            self.read_now(id, way, effects);
         }
     }
 
@@ -66,9 +92,10 @@ impl Raft {
     /// Tells those who wait what has become of claims.
     pub(super) fn take_turns(&mut self, way: Way, effects: &mut Effects) {
         for turn in std::mem::take(&mut self.requests.turns) {
-            let first = RequestId::FIRST;
-            let waiting = self.requests.at_turn.range((turn.token, first)..(turn.token + 1, first));
-            for id in waiting.map(|(_, id)| *id).collect::<Vec<_>>() {
+            let id = |connection, sequence| RequestId { connection, sequence };
+            let its = (turn.token, id(0, 0))..=(turn.token, id(u64::MAX, u64::MAX));
+            let waiting = self.requests.at_turn.range(its).map(|(_, id)| *id);
+            for id in waiting.collect::<Vec<_>>() {
                 if turn.is_granted {
                     self.grant(id, turn.token, way, effects);
                 } else {

@@ -51,14 +51,17 @@ impl Raft {
         if !is_settled || leader.transfer.is_some() || self.disk_full {
             return;
         }
+        // Any entry tells the time; and with few heartbeats a tick would be due at each.
+        if now.since(leader.upkeep.looked) >= LOOK_INTERVAL {
+            leader.upkeep.looked = now;
+            if let Some(floor) = self.floor_due() {
+                return self.propose_upkeep(More::Compact(floor), effects);
+            }
+        }
+        let Role::Leader(leader) = &mut self.role else { return };
         if !self.state.leases.is_empty() && now.since(leader.upkeep.ticked) >= TICK {
             leader.upkeep.ticked = now;
             self.propose_upkeep(More::Tick, effects);
-        } else if now.since(leader.upkeep.looked) >= LOOK_INTERVAL {
-            leader.upkeep.looked = now;
-            if let Some(floor) = self.floor_due() {
-                self.propose_upkeep(More::Compact(floor), effects);
-            }
         }
     }
 
@@ -86,7 +89,8 @@ impl Raft {
         let floor = [Some(by_age), by_count, by_bytes].into_iter().flatten().max()?;
         // Not for a handful at a time.
         let forgets = history.len() as u64 / 64;
-        let is_worth_it = floor > history.floor() + forgets && !history.is_empty();
+        let has_changes = history.since(history.floor()).next().is_some();
+        let is_worth_it = floor > history.floor() + forgets && has_changes;
         (is_worth_it && !history.has_forgotten()).then_some(floor)
     }
 

@@ -96,8 +96,7 @@ impl Work {
     pub(super) fn changes(&self) -> bool {
         match self {
             Self::Read(query) => matches!(query, Query::ModesSet),
-            Self::Await(_) => false,
-            Self::Write { .. } | Self::Lead(_) => true,
+            Self::Write { .. } | Self::Lead(_) | Self::Await(_) => true,
         }
     }
 }

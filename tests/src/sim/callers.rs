@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use common::control::Id;
 use common::control::failure::{Applied, Failure};
-use common::control::request::{Call, RequestTag};
+use common::control::kv::OnceId;
+use common::control::request::{Call, Request, RequestTag};
 use common::protocol::{Answer, Input, RequestId};
 use common::time::Time;
 
 use crate::check::Violation;
-use crate::check::raft::clients::{Heard, Said};
+use crate::check::raft::clients::{Ask, Heard, Said};
 
 use super::lab::Lab;
 use super::world::{Happening, World};
@@ -119,8 +120,14 @@ impl World {
         caller_state.seq += u64::from(is_tagged);
         let tag = is_tagged
             .then(|| RequestTag { client: format!("{:032x}", caller + 1), seq: caller_state.seq });
-        let timeout = self.dice.chance(0.7).then(|| self.dice.about(Duration::from_secs(1)));
-        let call = Call { id: Some(Id::Unsigned(1)), timeout, tag, ..Call::new(request) };
+        let is_long = matches!(&request, Request::Kv(kv) if kv.is_long());
+        let has_timeout = self.dice.chance(0.7) || is_long;
+        let timeout = has_timeout.then(|| self.dice.about(Duration::from_secs(1)));
+        let once = match &ask {
+            Some(Ask::Once { key }) => OnceId::new(key.as_str().into()),
+            _ => None,
+        };
+        let call = Call { id: Some(Id::Unsigned(1)), timeout, tag, once, ..Call::new(request) };
         let said = ask.map(|ask| {
             let said = Said { caller, ask, invoked: self.now.0, heard: Heard::Nothing };
             self.callers.said.push(said);
@@ -197,6 +204,9 @@ impl World {
         }
         if self.lab == Lab::Causal {
             self.on_causal_answer(index, id, answer);
+            return Ok(());
+        }
+        if self.follow(index, id, &answer) {
             return Ok(());
         }
         let life = self.machines[index].life;

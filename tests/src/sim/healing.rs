@@ -16,6 +16,9 @@ const PATIENCE: u32 = 40;
 /// Which connection asks after the chaos; clients count theirs up from 1.
 const INQUIRER: u64 = u64::MAX;
 
+/// What a node without faults takes into a commit, at least one of so many.
+const BATCH_WHOLE: usize = 8;
+
 impl World {
     /// Ends all faults and all clients, waits until all is well, and looks whether it is.
     pub(super) fn heal_and_judge(&mut self) -> Result<(), Violation> {
@@ -44,6 +47,8 @@ impl World {
         self.profile.think_max = self.profile.think_max.min(self.profile.delay_max);
         self.profile.snapshot_loss = 0.0;
         self.profile.sync_max = self.profile.sync_max.min(self.profile.delay_max);
+        // With a sync for each message a node falls behind what four others tell it in time.
+        self.profile.batch_max = self.profile.batch_max.max(BATCH_WHOLE);
         self.reunite();
         for index in 0..self.machines.len() {
             let machine = &mut self.machines[index];

@@ -22,15 +22,16 @@ impl World {
         let read = self.dice.pick(&[None, Some(Read::Linearizable), Some(Read::Stale)]);
         let is_stale = read == Some(Read::Stale);
         match self.dice.below(100) {
-            0..40 => {
+            0..28 => {
                 let value = self.draw_value();
                 let ask = Ask::Put { key: key.clone(), value: value.clone() };
                 (Request::put(key, value), Some(ask))
             }
+            28..40 => self.draw_data(),
             40..65 => (Request::get(key.clone(), read), Some(Ask::Get { key, is_stale })),
             65..75 => (Request::delete(Selection::Key(key.clone())), Some(Ask::Delete { key })),
             75..80 => {
-                let prefix = "r/".to_owned();
+                let prefix = self.dice.pick(&["r/", "t/"]).to_owned();
                 let ask = Ask::List { prefix: prefix.clone(), is_stale };
                 (Request::List(Range { prefix, read, ..Range::default() }), Some(ask))
             }

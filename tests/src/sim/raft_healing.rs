@@ -33,6 +33,8 @@ impl World {
         self.answer_all()?;
         let term_whole = self.term();
         self.write_once_more()?;
+        // What the last of it made known to watches is on its way beside a sync.
+        self.run(self.now + self.profile.pace.heartbeat_interval * 2, |_| false)?;
         self.become_one()?;
         let term = self.term();
         if term > term_before + TERMS_MAX || term > term_whole {
@@ -47,7 +49,7 @@ impl World {
     pub(super) fn judge_logs(&self) -> Result<(), Violation> {
         let checks = self.judge.of_raft().expect("there is a log");
         let rafts = self.machines.iter().filter_map(|m| m.host.node()?.raft());
-        checks.judge(rafts, &self.callers.said)
+        checks.judge(rafts, &self.callers.said, self.followers.stretches())
     }
 
     fn rafts(&self) -> impl Iterator<Item = &Raft> {

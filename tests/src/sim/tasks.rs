@@ -214,6 +214,7 @@ impl World {
         let (id, life) = (machine.host.id(), machine.life);
         self.judge.on_crash(id);
         self.callers.on_crash(index, life);
+        self.followers.on_crash(index);
         self.sessions.on_crash(index);
         for connection in std::mem::take(&mut self.machines[index].connections).into_values() {
             if !is_silent {

@@ -17,6 +17,7 @@ use super::callers::Callers;
 use super::clients::Clients;
 use super::connect::Dial;
 use super::dice::Dice;
+use super::followers::Followers;
 use super::judge::Judge;
 use super::lab::Lab;
 use super::machine::{Clock, Machine};
@@ -41,6 +42,7 @@ pub(super) struct World {
     pub(super) clients: Clients,
     /// Those of raft.
     pub(super) callers: Callers,
+    pub(super) followers: Followers,
     /// Those of causal mode.
     pub(super) sessions: Sessions,
     /// Faults happen and clients ask.
@@ -83,6 +85,8 @@ pub(super) enum Happening {
     Operation,
     /// A client of raft asks something, or has waited long enough.
     Turn(usize),
+    /// A client that follows keys looks after its watch.
+    Follow(usize),
     /// Somebody sets the rules of prefixes that have none.
     Rules,
     Mischief(Mischief),
@@ -105,6 +109,7 @@ impl World {
             network: Network::default(),
             clients: Clients::default(),
             callers: Callers::default(),
+            followers: Followers::default(),
             sessions: Sessions::default(),
             is_chaos: true,
             inquiries: BTreeMap::new(),
@@ -141,7 +146,10 @@ impl World {
                 self.plan_turns();
                 self.agenda.put(self.now, Happening::Rules);
             }
-            Lab::Raft => self.plan_turns(),
+            Lab::Raft => {
+                self.plan_turns();
+                self.plan_followers();
+            }
         }
         self.plan_mischief();
     }
@@ -182,6 +190,7 @@ impl World {
             Happening::Operation => self.operate(),
             Happening::Turn(caller) if self.lab == Lab::Causal => self.take_causal_turn(caller),
             Happening::Turn(caller) => self.take_turn(caller),
+            Happening::Follow(follower) => self.look_after_watch(follower),
             Happening::Rules => self.set_rules(),
             Happening::Mischief(mischief) => self.make_mischief(mischief),
         }

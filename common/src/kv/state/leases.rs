@@ -63,37 +63,32 @@ impl State {
         step: &mut Step<'_>,
     ) -> Result<Outcome, Refused> {
         let ended = self.leases.remove(lease).ok_or(Refused::NoLease)?;
-        let deleted = self.end(lease, &ended, EventKind::Delete, step.author, step.turns);
+        let deleted = self.end_keys(&ended, EventKind::Delete, step.author);
+        self.end_claims(&[(lease, ended)], step.turns);
         Ok(Outcome::Revoked { deleted, revision: self.revision })
     }
 
-    /// Ends all leases whose time is over. T2: it is an entry of the log that says so.
+    /// Ends all leases whose time is over. T2: it is an entry of the log that says so. No lock goes
+    /// from one of them to another (T5).
     pub(super) fn expire(&mut self, turns: &mut Vec<Turn>) {
-        while let Some(lease) = self.leases.first_due(self.log_ms) {
-            let ended = self.leases.remove(lease).expect("it was just seen");
-            let author = Author { uid: None, unix_ms: self.unix_ms };
-            self.end(lease, &ended, EventKind::Expire, author, turns);
+        let author = Author { uid: None, unix_ms: self.unix_ms };
+        let mut all = Vec::new();
+        while let Some(id) = self.leases.first_due(self.log_ms) {
+            let ended = self.leases.remove(id).expect("it was just seen");
+            self.end_keys(&ended, EventKind::Expire, author);
+            all.push((id, ended));
         }
+        self.end_claims(&all, turns);
     }
 
     /// All keys of a lease end at one revision.
-    fn end(
-        &mut self,
-        lease: LeaseId,
-        ended: &Lease,
-        kind: EventKind,
-        author: Author,
-        turns: &mut Vec<Turn>,
-    ) -> u64 {
+    fn end_keys(&mut self, ended: &Lease, kind: EventKind, author: Author) -> u64 {
         let revision = self.revision + 1;
         for key in &ended.keys {
             self.remove_at(key.clone(), kind, revision, author);
         }
         let deleted = ended.keys.len() as u64;
         self.revision += u64::from(deleted > 0);
-        for name in &ended.locks {
-            self.release_all(name, lease, turns);
-        }
         deleted
     }
 }

@@ -3,6 +3,7 @@
 use crate::control::kv::Claimant;
 use crate::identity::LeaseId;
 use crate::kv::key::Key;
+use crate::kv::lease::Lease;
 use crate::kv::lock::{Claim, Turn};
 use crate::kv::outcome::{Outcome, Refused};
 use crate::kv::state::{State, Step};
@@ -41,7 +42,8 @@ impl State {
             return Outcome::Unlocked { released: false };
         };
         self.leases.release(lease, name);
-        self.locks.release(name, token, step.turns);
+        self.locks.end(name, token, step.turns);
+        self.locks.grant(name, step.turns);
         Outcome::Unlocked { released: true }
     }
 
@@ -53,10 +55,17 @@ impl State {
         }
     }
 
-    /// A lease has ended, and its claim with it.
-    pub(super) fn release_all(&mut self, name: &Key, lease: LeaseId, turns: &mut Vec<Turn>) {
-        if let Some((token, _)) = self.locks.find(name, Claimant::Lease(lease)) {
-            self.locks.release(name, token, turns);
+    /// Leases have ended, and their claims with them.
+    pub(super) fn end_claims(&mut self, ended: &[(LeaseId, Lease)], turns: &mut Vec<Turn>) {
+        let claims =
+            ended.iter().flat_map(|(id, lease)| lease.locks.iter().map(move |name| (name, *id)));
+        for (name, id) in claims.clone() {
+            if let Some((token, _)) = self.locks.find(name, Claimant::Lease(id)) {
+                self.locks.end(name, token, turns);
+            }
+        }
+        for (name, _) in claims {
+            self.locks.grant(name, turns);
         }
     }
 }

@@ -1,6 +1,7 @@
-mod compare;
+mod commands;
 mod model;
 mod random;
+mod scenarios;
 
 use proptest::prelude::*;
 
@@ -83,101 +84,4 @@ proptest! {
         }
         prop_assert_eq!(Some(state), restored);
     }
-}
-
-fn at(log_ms: u64) -> Stamp {
-    Stamp { log_ms, ..NOW }
-}
-
-fn run(state: &mut State, index: u64, log_ms: u64, more: More) -> Outcome {
-    let proposal = Proposal { tag: None, command: more.into() };
-    state.apply(index, at(log_ms), &proposal.encode()).outcome
-}
-
-fn incr(once: &str, delta: i64) -> Bytes {
-    let key = Key::try_from("n").expect("a key");
-    let once = crate::control::kv::OnceId::new(once.into());
-    let command = Command::from(More::Incr { key, delta }).by(Some(7), once);
-    Proposal { tag: None, command }.encode()
-}
-
-/// X2, X3: once in a day of the log, whoever asks; another operation under the id is a mistake.
-#[test]
-fn what_was_done_once_is_not_done_again_before_a_day_is_over() {
-    const DAY: u64 = 24 * 3_600 * 1_000;
-    let mut state = State::new(Mode::Raft);
-    let first = state.apply(1, at(5), &incr("job", 2));
-    assert_eq!(first.outcome, Outcome::Counted { value: 2, revision: 1 });
-    let mut state = restore(&state);
-    let again = state.apply(2, at(DAY), &incr("job", 2));
-    assert_eq!((again.outcome, again.duplicate), (first.outcome, true));
-    let other = state.apply(3, at(DAY), &incr("job", 3));
-    assert_eq!(other.outcome, Outcome::Refused(Refused::OtherOnce));
-    let later = state.apply(4, at(DAY + 5), &incr("job", 2));
-    assert_eq!(later.outcome, Outcome::Counted { value: 4, revision: 2 });
-}
-
-/// T2, T10: a lease ends at the entry that says so, at one revision for all its keys; a key that was
-/// written without it stays.
-#[test]
-fn a_lease_ends_with_its_keys_and_no_others() {
-    let mut state = State::new(Mode::Raft);
-    let lease = LeaseId(7);
-    run(&mut state, 1, 0, More::Grant { lease: Some(lease), ttl_ms: 100 });
-    for (index, name) in [(2, "a"), (3, "b"), (4, "c")] {
-        let options = crate::control::kv::PutOptions { lease: Some(lease), ..Default::default() };
-        let key = Key::try_from(name).expect("a key");
-        run(&mut state, index, 0, More::Put { key, value: Value::default(), options });
-    }
-    let key = Key::try_from("b").expect("a key");
-    let put = Command::Put { key: key.clone(), value: Value::default() };
-    state.apply(5, at(0), &Proposal { tag: None, command: put }.encode());
-    run(&mut state, 6, 99, More::Tick);
-    assert_eq!(state.store.keys(), 3);
-    run(&mut state, 7, 100, More::Tick);
-    assert_eq!((state.store.keys(), state.revision), (1, 5));
-    let kinds: Vec<_> = state.history.since(5).map(|event| event.kind).collect();
-    assert_eq!(kinds, [crate::control::watching::EventKind::Expire; 2]);
-    let kept = run(&mut state, 8, 100, More::KeepAlive(lease));
-    assert_eq!(kept, Outcome::Refused(Refused::NoLease), "T4");
-}
-
-/// T5, T6: a claim ends with its lease, and who lost the lock to another can't write under it.
-#[test]
-fn the_token_of_who_has_lost_the_lock_writes_nothing() {
-    let mut state = State::new(Mode::Raft);
-    let name = Key::try_from("l").expect("a key");
-    let lock = |lease, no_wait| {
-        let (sharing, value) = Default::default();
-        let claim = crate::kv::lock::Claim { lease: LeaseId(lease), sharing, value };
-        More::Lock { name: name.clone(), claim, no_wait }
-    };
-    let put = |token| {
-        let conditions =
-            crate::kv::condition::Conditions { fence: Some(token), ..Default::default() };
-        let options = crate::control::kv::PutOptions { conditions, ..Default::default() };
-        More::Put { key: Key::try_from("k").expect("a key"), value: Value::default(), options }
-    };
-    for (index, lease, ttl_ms) in [(1, 1, 100), (2, 2, 1_000), (3, 3, 50)] {
-        run(&mut state, index, 0, More::Grant { lease: Some(LeaseId(lease)), ttl_ms });
-    }
-    let first = run(&mut state, 4, 0, lock(1, false));
-    assert_eq!(first, Outcome::Claimed { token: 1, is_granted: true });
-    assert_eq!(run(&mut state, 5, 0, lock(2, true)), Outcome::Refused(Refused::Busy));
-    let third = run(&mut state, 6, 0, lock(3, false));
-    assert_eq!(third, Outcome::Claimed { token: 2, is_granted: false });
-    let second = run(&mut state, 7, 0, lock(2, false));
-    assert_eq!(second, Outcome::Claimed { token: 3, is_granted: false });
-    // The one in between is gone before its turn comes (T5).
-    let expired = Proposal { tag: None, command: More::Tick.into() }.encode();
-    let turns = state.apply(8, at(50), &expired).turns;
-    assert_eq!(
-        turns.iter().map(|turn| (turn.token, turn.is_granted)).collect::<Vec<_>>(),
-        [(2, false)]
-    );
-    assert!(matches!(run(&mut state, 9, 60, put(1)), Outcome::Written { .. }));
-    let turns = state.apply(10, at(100), &expired).turns;
-    assert!(turns.iter().any(|turn| turn.token == 3 && turn.is_granted));
-    assert_eq!(run(&mut state, 11, 100, put(1)), Outcome::Refused(Refused::Fenced), "T6");
-    assert!(matches!(run(&mut state, 12, 100, put(3)), Outcome::Written { .. }));
 }

@@ -3,7 +3,9 @@
 //! Numbers as `R6` and `M1` name the cases that have gone wrong elsewhere: a test quotes what it
 //! should have been.
 
+mod data;
 mod elections;
+mod leases;
 mod locks;
 mod logs;
 mod members;
@@ -12,12 +14,14 @@ mod requests;
 mod sessions;
 mod snapshots;
 mod states;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use super::*;
+use crate::config::Keeping;
 use crate::control::reply::Reply;
 use crate::control::request::{Call, Read, Request, RequestTag};
 use crate::identity::{ClusterId, Incarnation};
@@ -61,6 +65,8 @@ struct Cluster {
     requests: u64,
     /// No two starts have the same seed.
     starts: u64,
+    /// Of nodes that start from here on.
+    keeping: Keeping,
 }
 
 impl Cluster {
@@ -78,6 +84,7 @@ impl Cluster {
             tasks: Vec::new(),
             requests: 0,
             starts: 0,
+            keeping: Keeping::default(),
         };
         let voters = logs.len() as u64;
         for (node, log) in (1..).zip(logs) {
@@ -124,7 +131,7 @@ impl Cluster {
             snapshot_every: 1_000,
             log_kept_bytes: 0,
             causal_log_bytes: 1_000_000,
-            keeping: Default::default(),
+            keeping: self.keeping.clone(),
             seed: self.starts,
         };
         let disk = self.disks.entry(node).or_default().clone();
@@ -281,9 +288,14 @@ impl Cluster {
 
     /// A leader lets all hear from it, and hears from all.
     fn beat(&mut self, leader: u64) {
+        let all: Vec<u64> = self.nodes.keys().copied().collect();
+        self.beat_among(leader, &all);
+    }
+
+    fn beat_among(&mut self, leader: u64, nodes: &[u64]) {
         self.now = self.now + HEARTBEAT;
         self.tick(leader);
-        self.settle();
+        self.settle_among(nodes);
     }
 
     fn ask(&mut self, node: u64, request: Request, seq: Option<u64>) -> RequestId {

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::control::bytes::join;
+use common::control::kv::reply::KvReply;
 use common::control::reply::{Get, Item, List, Reply};
 use common::kv::key::Key;
 use common::kv::value::Value;
@@ -48,6 +49,20 @@ pub enum Ask {
         /// Which.
         key: Key,
     },
+    /// An amount goes from one key to another.
+    Transfer {
+        /// Which.
+        from: Key,
+        /// To which.
+        to: Key,
+    },
+    /// A key is counted once, whoever does it.
+    Once {
+        /// Which.
+        key: Key,
+    },
+    /// A lock is claimed.
+    Claim,
     /// A key is read.
     Get {
         /// Which.
@@ -111,6 +126,9 @@ pub(super) fn judge(ledger: &Ledger, said: &[Said]) -> Result<(), String> {
                 let told = place_of(ledger, &one.ask, *revision, reply);
                 let (revision, is_write) = told.map_err(|what| format!("{what}: {one:?}"))?;
                 let (invoked, returned) = (one.invoked, *returned);
+                if matches!(one.ask, Ask::Claim | Ask::Once { .. }) {
+                    continue; // It may tell what was done long before.
+                }
                 if is_stale(&one.ask) {
                     stale.push((returned, *place, revision));
                 } else {
@@ -146,6 +164,27 @@ fn place_of(
                 return Err(format!("revision {} is no such write", put.revision));
             }
             Ok((put.revision, true))
+        }
+        (Ask::Transfer { from, to }, Reply::Kv(reply)) => {
+            let KvReply::Txn(done) = &**reply else { return Err("it is no txn".to_owned()) };
+            let is_there = |key: &Key| ledger.is_written_at(key, done.revision);
+            if !is_there(from) || !is_there(to) {
+                return Err(format!("revision {} is no such transfer", done.revision));
+            }
+            Ok((done.revision, true))
+        }
+        (Ask::Once { key }, Reply::Count(count)) => {
+            if count.value != 1 || !ledger.is_written_at(key, count.revision) {
+                return Err(format!("revision {} did not count it to 1", count.revision));
+            }
+            Ok((count.revision, true))
+        }
+        (Ask::Claim, Reply::Kv(reply)) => {
+            let KvReply::Claimed(claimed) = &**reply else { return Err("no claim".to_owned()) };
+            if !ledger.was_granted(claimed.token) {
+                return Err("nobody ever held it under that token".to_owned());
+            }
+            Ok((state, false))
         }
         (Ask::Delete { key }, Reply::Delete(delete)) => {
             let is_there = ledger.value_at(key, delete.revision).is_some();

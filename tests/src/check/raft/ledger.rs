@@ -7,14 +7,18 @@
 //!
 //! A command takes effect once: an untagged one is in one entry, a tagged one may be in many, and
 //! changes the state in one. Source: Raft §8; pitfalls R26, X1.
+//!
+//! Clients move amounts between the keys below `t/`, whose sum is 0; and they count a key below `o/`
+//! under a `once` of its name, which gets it to 1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use common::identity::NodeId;
 use common::kv::command::{Encoded, EncodedCommand, Tag};
+use common::kv::history::Event as Change;
 use common::kv::key::Key;
 use common::kv::outcome::Outcome;
 use common::kv::state::State;
@@ -40,6 +44,10 @@ pub(super) struct Ledger {
     tags: BTreeMap<Tag, u64>,
     /// Where each value was put; clients put each one once.
     values: BTreeMap<Bytes, u64>,
+    /// All that was ever changed, in order.
+    changes: Vec<Change>,
+    /// The tokens of all who ever held a lock.
+    granted: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +71,8 @@ impl Ledger {
             keys: BTreeMap::new(),
             tags: BTreeMap::new(),
             values: BTreeMap::new(),
+            changes: Vec::new(),
+            granted: BTreeSet::new(),
         }
     }
 }
@@ -125,6 +135,16 @@ impl Ledger {
         keys.filter_map(move |key| Some((key, self.value_at(key, revision)?)))
     }
 
+    /// All changes from one revision to another, in order.
+    pub(super) fn changes(&self, from: u64, upto: u64) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(move |change| (from..=upto).contains(&change.revision))
+    }
+
+    /// Whether a lock was ever held under a token.
+    pub(super) fn was_granted(&self, token: u64) -> bool {
+        self.granted.contains(&token)
+    }
+
     /// Whether a value was ever put.
     pub(super) fn has_put(&self, value: &Value) -> bool {
         self.values.contains_key(value.as_bytes())
@@ -157,7 +177,11 @@ impl Ledger {
             for event in self.state.history.since(before + 1) {
                 let held = self.keys.entry(event.key.clone()).or_default();
                 held.push((event.revision, event.after.as_ref().map(Item::value)));
+                self.changes.push(event.clone());
             }
+            let turns = applied.turns.iter().filter(|turn| turn.is_granted);
+            self.granted.extend(turns.map(|turn| turn.token));
+            self.check_numbers()?;
             let proposal = Encoded::read(bytes).ok_or("it is no proposal")?;
             if !applied.duplicate && !matches!(applied.outcome, Outcome::Refused(_)) {
                 self.take_effect(index, &proposal)?;
@@ -169,13 +193,34 @@ impl Ledger {
         Ok(())
     }
 
+    fn check_numbers(&self) -> Result<(), String> {
+        let number = |item: &Item| {
+            let text = std::str::from_utf8(item.bytes()).unwrap_or_default();
+            text.parse::<i64>().map_err(|_| format!("{text:?} is no number"))
+        };
+        let mut sum = 0;
+        for (_, item) in self.state.store.range("t/", None) {
+            sum += number(item)?;
+        }
+        if sum != 0 {
+            return Err(format!("the sum is {sum} at revision {}", self.state.revision));
+        }
+        for (key, item) in self.state.store.range("o/", None) {
+            if number(item)? != 1 {
+                return Err(format!("{key} was counted more than once"));
+            }
+        }
+        Ok(())
+    }
+
     fn take_effect(&mut self, index: u64, proposal: &Encoded<'_>) -> Result<(), String> {
         if let Some(tag) = proposal.tag
             && let Some(first) = self.tags.insert(tag, index)
         {
             return Err(format!("{tag:?} is executed at {first} and {index}"));
         }
-        if let EncodedCommand::Put { key, value } = proposal.command
+        if let EncodedCommand::By { command, .. } = &proposal.command
+            && let Some(EncodedCommand::Put { key, value }) = EncodedCommand::read(command)
             && let Some(first) = self.values.insert(Bytes::copy_from_slice(value), index)
         {
             return Err(format!("a put of {key} is executed at {first} and {index}"));

@@ -13,6 +13,7 @@ mod ledger;
 mod matching;
 mod persistence;
 mod soundness;
+pub mod watches;
 
 use common::identity::NodeId;
 use common::modes::Mode;
@@ -28,6 +29,7 @@ use elections::Elections;
 use ledger::Ledger;
 use matching::Matching;
 use persistence::Persistence;
+use watches::Stretch;
 
 /// All checkers.
 #[derive(Debug)]
@@ -129,11 +131,13 @@ impl RaftChecks {
         &self,
         nodes: impl Iterator<Item = &'a Raft>,
         said: &[Said],
+        followed: impl Iterator<Item = &'a Stretch>,
     ) -> Result<(), Violation> {
         for raft in nodes {
             named("states are equal", self.ledger.compare_whole(raft))?;
         }
-        named("clients", clients::judge(&self.ledger, said))
+        named("clients", clients::judge(&self.ledger, said))?;
+        named("watches", watches::judge(&self.ledger, followed))
     }
 }
 
