@@ -109,7 +109,8 @@ fn context_of(request: &mut Request) -> Option<&mut Option<Context>> {
 
 /// Whether a session has a say in a request.
 pub(crate) fn concerns(request: &Request) -> bool {
-    context_of(&mut request.clone()).is_some()
+    // What is asked of raft mode alone is fresh; what was seen by it counts all the same.
+    matches!(request, Request::Kv(_)) || context_of(&mut request.clone()).is_some()
 }
 
 fn context(text: Option<&str>) -> Result<Context, Problem> {

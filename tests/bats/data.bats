@@ -23,6 +23,10 @@ prepare() {
     [ "$output" = a ]
     expect 0 ctl delete k --previous
     [ "$output" = b ]
+    expect 0 ctl put n -- -5
+    expect 0 ctl put n 5 --if-value -5
+    expect 0 ctl --session seen put s v --if-absent
+    [[ $(<seen) == *revision* ]]
     expect 2 ctl put k b --if-absent --if-exists
     expect 2 ctl put k b --if-absent --acks all
 }
@@ -45,6 +49,10 @@ prepare() {
     [ "$output" = second ]
     expect 0 ctl revert k 3
     expect 1 ctl get k
+    expect 0 ctl revert k 1 --once back
+    expect 0 ctl revert k 1 --once back
+    expect 0 ctl history k --limit 1
+    [[ $output == 6* ]]
 }
 
 @test "history, diff and compact tell what was, as far as it is kept" {
@@ -168,6 +176,10 @@ prepare() {
     expect 0 ctl import --on-conflict overwrite <all.ndjson
     echo nonsense >bad
     expect 65 ctl import bad
+    echo '{"key":"novalue"}' >bad
+    expect 65 ctl import bad
+    [[ $stderr == *'line 1'*value* ]]
+    expect 1 ctl get novalue
     expect 66 ctl import nowhere
 }
 

@@ -11,7 +11,12 @@ use crate::output::Output;
 use crate::problem::Problem;
 
 /// Operations that change nothing. Of any other, no answer means that its outcome is unknown.
-const READS: [&str; 14] = [
+const READS: [&str; 19] = [
+    "history",
+    "diff",
+    "lease_show",
+    "lease_list",
+    "leader",
     "hello",
     "get",
     "list",

@@ -119,7 +119,9 @@ pub(crate) fn revert(
         client.ask(&Request::Kv(Box::new(Kv::Get { key: key.clone(), at, read: None })))?;
     let now: Get = client.ask(&Request::get(key.clone(), None))?;
     let seen = now.item.as_ref().map_or(0, |item| item.mod_revision);
-    let conditions = Conditions { if_revision: Some(seen), ..Conditions::default() };
+    // Done once it is the same whenever it is tried: it must not name what is seen this time.
+    let if_revision = if revert.once.once.is_some() { None } else { Some(seen) };
+    let conditions = Conditions { if_revision, ..Conditions::default() };
     let client = client.once(revert.once.once.clone());
     let revision = match then.item {
         Some(item) => {

@@ -20,7 +20,6 @@ use crate::args::Globals;
 use crate::args::command::data::{Import, OnConflict};
 use crate::client::{self, Client, Dialogue};
 use crate::cmd::export::Line;
-use crate::cmd::kv;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::problem::{Code, OwnCode, Problem};
@@ -97,7 +96,10 @@ impl Importer<'_> {
             Problem::from(Failure::bad_request(message))
         })?;
         let key = line.key.clone();
-        let value = kv::value_of(line.value, line.value_b64)?;
+        let value = common::control::bytes::join(line.value, line.value_b64)?.ok_or_else(|| {
+            let message = format!("line {} has a key, and no value", self.number);
+            Problem::from(Failure::bad_request(message))
+        })?;
         let request = if self.on_conflict == OnConflict::Overwrite {
             Request::put(line.key, value)
         } else {
@@ -127,8 +129,12 @@ impl Importer<'_> {
                 self.done.skipped += 1;
             }
             Err(problem) => {
+                let behind = self.sent.len();
                 let message = format!("line {number}, key {key}: {problem}");
-                let hint = "what came before is stored; --on-conflict skip or overwrite goes on";
+                let hint = format!(
+                    "what came before is stored, and of what came behind up to {behind} lines may be; \
+                     --on-conflict skip or overwrite goes on"
+                );
                 return Err(Problem { message, ..problem }.with_hint(hint));
             }
         }

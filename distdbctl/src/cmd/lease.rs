@@ -1,6 +1,6 @@
 //! `lease`: what ends together, unless somebody keeps it alive.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::control::failure::ErrorCode;
 use common::control::kv::Kv;
@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::connection;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::problem::{Code, OwnCode, Problem};
+use crate::problem::{Code, Problem};
 
 pub(crate) fn lease(client: Client, lease: Lease, output: &mut Output) -> Result<Exit, Problem> {
     match lease {
@@ -95,28 +95,31 @@ fn row(lease: &reply::Lease) -> [String; 4] {
 
 /// Renews it again and again, each time when a third of its time is over.
 fn keep(client: &Client, id: LeaseId) -> Result<Exit, Problem> {
+    let mut ttl = Duration::from_millis(ask(client, Kv::LeaseKeepAlive(id))?.ttl_ms);
+    let mut kept = Instant::now();
+    let mut pause = ttl / 3;
     loop {
-        let kept = match ask(client, Kv::LeaseKeepAlive(id)) {
-            Ok(kept) => kept,
+        if connection::pause(pause).is_err() {
+            return Ok(Exit::DONE); // Ctrl-C: it was asked to.
+        }
+        let asked = Instant::now();
+        match ask(client, Kv::LeaseKeepAlive(id)) {
+            Ok(reply) => {
+                (kept, ttl) = (asked, Duration::from_millis(reply.ttl_ms));
+                pause = ttl / 3;
+            }
             Err(problem) if problem.code == Code::Node(ErrorCode::LeaseLost) => {
                 return Err(problem);
             }
-            // Nobody has answered in time; the lease may be alive all the same.
-            Err(problem) if problem.code == Code::Own(OwnCode::NoDaemon) => return Err(problem),
-            Err(_) => ask(client, Kv::LeaseShow(id)).map_err(lost)?,
-        };
-        if connection::pause(Duration::from_millis(kept.ttl_ms / 3)).is_err() {
-            return Ok(Exit::DONE); // Ctrl-C: it was asked to.
+            // The node may be about to come back, or the lease to be kept by it all the same.
+            Err(problem) if kept.elapsed() >= ttl => {
+                let message = format!("the lease could not be kept alive in time: {problem}");
+                return Err(Problem { code: Code::Node(ErrorCode::LeaseLost), message, ..problem });
+            }
+            Err(_) => pause = RETRY_PAUSE.min(ttl / 3),
         }
     }
 }
 
-/// Who asks for a lease that is gone has lost it.
-fn lost(problem: Problem) -> Problem {
-    match problem.code {
-        Code::Node(ErrorCode::NotFound) => {
-            Problem { code: Code::Node(ErrorCode::LeaseLost), ..problem }
-        }
-        Code::Node(_) | Code::Own(_) => problem,
-    }
-}
+/// When to try again where nobody has answered.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);

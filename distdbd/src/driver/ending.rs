@@ -21,7 +21,7 @@ use crate::process::EndSignals;
 const RETIRE_TIME_MAX: Duration = Duration::from_millis(1_500);
 
 /// How long the last lines may take: then whoever has not read yet is left behind.
-const END_TIME_MAX: Duration = Duration::from_secs(3);
+const END_TIME_MAX: Duration = Duration::from_millis(2_500);
 
 /// How long to look for requests that were read before the end began.
 const LAST_REQUESTS_TIME_MAX: Duration = Duration::from_millis(100);

@@ -35,7 +35,7 @@ pub(crate) struct PutGuard {
     #[arg(long)]
     pub(crate) if_exists: bool,
     /// Only if the key holds this; else exit 3 (raft mode)
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub(crate) if_value: Option<OsString>,
     /// The key ends after so long, unless it is put again (raft mode)
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "lease")]
@@ -79,8 +79,10 @@ fn unix_ms(text: &str) -> Result<u64, String> {
     let wrong = || "it takes '10 min ago', 2026-01-31T12:00:00Z or @SECONDS".to_owned();
     let text = text.trim();
     let since_epoch = if let Some(seconds) = text.strip_prefix('@') {
-        let seconds = seconds.parse::<f64>().map_err(|_| wrong())?;
-        Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?
+        let (whole, part) = seconds.split_once('.').unwrap_or((seconds, "0"));
+        let is_part = part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit());
+        let part = format!("{part:0<3}").parse().ok().filter(|_| is_part).ok_or_else(wrong)?;
+        Duration::from_secs(whole.parse().map_err(|_| wrong())?) + Duration::from_millis(part)
     } else {
         let time = match text.strip_suffix("ago") {
             Some(age) => {
@@ -227,6 +229,7 @@ mod tests {
     #[test]
     fn a_time_is_told_in_three_ways() {
         assert_eq!(unix_ms("@1.5"), Ok(1_500));
+        assert_eq!(unix_ms("@1795629846.097"), Ok(1_795_629_846_097));
         assert_eq!(unix_ms("1970-01-01T00:01:00Z"), Ok(60_000));
         let now = unix_ms("0s ago").expect("a time");
         let then = unix_ms("10 min ago").expect("a time");
