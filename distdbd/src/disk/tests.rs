@@ -78,7 +78,8 @@ fn r23_what_was_saved_is_found_again() {
     drop(storage);
     let (_, found) = open(dir.path());
     assert_eq!(found.records, (1..=200).map(entry).collect::<Vec<_>>());
-    assert!(names(dir.path()).iter().filter(|file| file.starts_with("wal-")).count() > 3);
+    // One more may be on its way, beside.
+    assert!(names(dir.path()).iter().filter(|file| file.starts_with("wal-")).count() > 2);
     for file in names(dir.path()) {
         let metadata = fs::metadata(dir.path().join(&file)).expect("a file");
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");

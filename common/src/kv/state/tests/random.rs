@@ -150,6 +150,12 @@ fn any_more() -> impl Strategy<Value = More> {
         2 => any_lease().prop_map(More::KeepAlive),
         5 => (any_name(), any_claim(), any::<bool>())
             .prop_map(|(name, claim, no_wait)| More::Lock { name, claim, no_wait }),
+        6 => any_lease().prop_map(|lease| {
+            // A lock that is always claimed alike, so that many hold it together.
+            let claim = Claim { lease, sharing: Sharing::Slots(2), value: Value::default() };
+            let name = Key::try_from("slots").expect("a key");
+            More::Lock { name, claim, no_wait: false }
+        }),
         2 => (any_name(), any_claimant()).prop_map(|(name, by)| More::Unlock { name, by }),
         2 => (any_name(), 0_u64..40).prop_map(|(name, token)| More::Withdraw { name, token }),
         1 => Just(More::Tick),
@@ -311,7 +317,14 @@ proptest! {
     #[test]
     fn the_state_does_what_the_model_does(
         actions in prop::collection::vec(any_action(), 1..80),
+        has_leases: bool,
     ) {
-        replay(&actions);
+        // Leases that last, so that many wait for a lock.
+        let ttl_ms = 40 * 24 * 3_600_000;
+        let grant = |lease| More::Grant { lease: Some(LeaseId(lease)), ttl_ms };
+        let grant = |lease| Proposal { tag: None, command: grant(lease).into() };
+        let grants = (1..5).filter(|_| has_leases).map(grant);
+        let grants = grants.map(|proposal| Action::Do { ms: 0, proposal });
+        replay(&grants.chain(actions).collect::<Vec<_>>());
     }
 }
