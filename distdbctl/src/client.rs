@@ -87,6 +87,21 @@ impl Client {
 
     /// Asks one question; again, in the time there is, where that is safe and may help.
     pub(crate) fn ask<R: DeserializeOwned>(&self, request: &Request) -> Result<R, Problem> {
+        self.ask_line(request).map(|(result, _)| result)
+    }
+
+    /// The same, with the header of the answer.
+    pub(crate) fn ask_all<R: DeserializeOwned>(
+        &self,
+        request: &Request,
+    ) -> Result<(Header, R), Problem> {
+        let (result, line) = self.ask_line(request)?;
+        let line: ReplyLine<IgnoredAny> =
+            serde_json::from_slice(&line).map_err(|error| unreadable(&error))?;
+        Ok((line.header, result))
+    }
+
+    fn ask_line<R: DeserializeOwned>(&self, request: &Request) -> Result<(R, Vec<u8>), Problem> {
         let mut request = request.clone();
         let session = self.session.as_ref().filter(|_| session::concerns(&request));
         if let Some(session) = session {
@@ -101,18 +116,7 @@ impl Client {
             let noted = seen.and_then(|seen| session.add(&seen));
             noted.map_err(|problem| unnoted(problem, &request))?;
         }
-        outcome.map(|(result, _)| result)
-    }
-
-    /// The same, with the header of the answer. A session has no say in it.
-    pub(crate) fn ask_all<R: DeserializeOwned>(
-        &self,
-        request: &Request,
-    ) -> Result<(Header, R), Problem> {
-        let (result, line) = Tries::new(self, request).run()?;
-        let line: ReplyLine<IgnoredAny> =
-            serde_json::from_slice(&line).map_err(|error| unreadable(&error))?;
-        Ok((line.header, result))
+        outcome
     }
 
     /// What a try says beside the request.

@@ -183,14 +183,36 @@ prepare() {
     expect 66 ctl import nowhere
 }
 
-@test "a long list and an export are of one revision" {
-    for i in {10000..13000}; do echo "put key/$i v$i"; done | ctl batch >/dev/null
-    # Whatever is written while the pages are read does not show.
-    background eval 'for _ in {1..200}; do echo "put key/10000 new"; done |
-        "$bin/distdbctl" batch >/dev/null'
-    for _ in {1..10}; do
-        ctl export key/ >exported
-        [ "$(wc -l <exported)" = 3001 ]
-        [ "$(ctl list key/ --count)" = 3001 ]
+@test "a long list and an export are of one revision, in a session too" {
+    # Many pages of it.
+    value=$(printf 'v%.0s' {1..400})
+    for i in {10000..13000}; do echo "put key/$i $value"; done | ctl batch >/dev/null
+    # The last key is put before the first one: at any one revision it is ahead by one at most.
+    cat >writer <<'EOF'
+n=0
+while :; do
+    n=$((n + 1))
+    printf 'put key/13000 %d\nput key/10000 %d\n' "$n" "$n"
+done | "$1" batch >numbers
+EOF
+    background bash writer "$bin/distdbctl"
+    eventually [ -s numbers ]
+    for session in '' seen; do
+        for command in 'list key/' 'export key/'; do
+            # shellcheck disable=SC2086
+            ctl --session "$session" $command >listed
+            [ "$(wc -l <listed)" = 3001 ]
+            first=$(head -n 1 listed | grep -oE '[0-9]+"?}?$' | tr -dc 0-9)
+            last=$(tail -n 1 listed | grep -oE '[0-9]+"?}?$' | tr -dc 0-9)
+            [ $((last - first)) -ge 0 ]
+            [ $((last - first)) -le 1 ]
+        done
     done
+}
+
+@test "C2: a transaction in a batch whose condition is false exits with 3" {
+    echo '{"op":"txn","if":[{"key":"k","target":"mod","is":">","to":0}],"then":[]}' >lines
+    expect 3 ctl batch -f lines
+    expect 0 ctl put k v
+    expect 0 ctl batch -f lines
 }

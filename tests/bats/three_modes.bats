@@ -140,4 +140,8 @@ has_all_of() {
         [ "$(told .error.code node2 resolve "{\"key\":\"$key\",\"value\":\"v\"}")" = mode_mismatch ]
     done
     expect 65 ctl --node node2 call incr '{"key":"broadcast/key"}'
+    # What is done once takes a consensus.
+    expect 65 ctl --node node2 put causal/key v --once job
+    expect 65 ctl --node node2 add causal/key e --once job
+    expect 65 ctl --node node2 remove causal/key e --once job
 }

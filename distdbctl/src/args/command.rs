@@ -47,7 +47,8 @@ pub(crate) enum Command {
     /// Print which keys hold something else than they did; exit 1 if there are any (raft mode)
     #[command(after_help = help::AFTER_HISTORY)]
     Diff(Diff),
-    /// Put back what a key held; exit 3 if somebody writes it meanwhile (raft mode)
+    /// Put back what a key held; exit 3 if somebody writes it meanwhile, but with --once, which puts
+    /// it back all the same (raft mode)
     Revert(Revert),
     /// Forget history, and print the first revision that is kept (raft mode)
     Compact(Compact),

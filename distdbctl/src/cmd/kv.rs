@@ -277,11 +277,7 @@ pub(super) fn ask_page(
     if let Some(at) = *at {
         return client.ask(&Request::Kv(Box::new(Kv::List { range: range.clone(), at })));
     }
-    let request = Request::List(range.clone());
-    if client.session().is_some() {
-        return client.ask(&request); // It has seen what must not be unseen.
-    }
-    let (header, page): (_, reply::List) = client.ask_all(&request)?;
+    let (header, page): (_, reply::List) = client.ask_all(&Request::List(range.clone()))?;
     if header.mode == Some(Mode::Raft) && page.more {
         *at = header.revision.map(Moment::Revision);
     }

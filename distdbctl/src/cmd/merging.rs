@@ -34,7 +34,8 @@ pub(crate) fn incr(client: Client, incr: &Incr, output: &mut Output) -> Result<E
     Ok(Exit::DONE)
 }
 
-pub(crate) fn add(client: &Client, add: &Elements, output: &mut Output) -> Result<Exit, Problem> {
+pub(crate) fn add(client: Client, add: &Elements, output: &mut Output) -> Result<Exit, Problem> {
+    let client = &client.once(add.writing.once.once.clone());
     let (acks, context) = (add.writing.acks(), &add.writing.context);
     let request = |key, value| Request::Add { key, value, acks, context: context.clone() };
     each(client, add, request, |reply: &reply::Put| kv::print_write(reply, output))?;
@@ -42,10 +43,11 @@ pub(crate) fn add(client: &Client, add: &Elements, output: &mut Output) -> Resul
 }
 
 pub(crate) fn remove(
-    client: &Client,
+    client: Client,
     remove: &Elements,
     output: &mut Output,
 ) -> Result<Exit, Problem> {
+    let client = &client.once(remove.writing.once.once.clone());
     let (acks, context) = (remove.writing.acks(), &remove.writing.context);
     let request = |key, value| Request::Remove { key, value, acks, context: context.clone() };
     let mut removed = 0;

@@ -3,8 +3,7 @@
 use common::control::Id;
 use common::control::conflict::Conflicts;
 use common::control::reply::{self, ReplyLine};
-use serde::Serialize;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::client;
@@ -102,11 +101,18 @@ impl Shape {
                 (Exit::DONE, vec![became.into_bytes()])
             }
             Self::Json(_) => {
-                let IgnoredAny = client::result(line)?;
-                (Exit::DONE, vec![])
+                let Verdict { succeeded } = client::result(line)?;
+                let is_void = succeeded == Some(false);
+                (if is_void { Exit::CONDITION_FAILED } else { Exit::DONE }, vec![])
             }
         })
     }
+}
+
+/// What a result says of its success; a transaction alone does.
+#[derive(Deserialize)]
+struct Verdict {
+    succeeded: Option<bool>,
 }
 
 /// The value, or the elements of a set.
