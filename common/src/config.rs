@@ -32,6 +32,8 @@ pub struct Config {
     pub keeping: Keeping,
     /// Of the dice: no two starts have the same.
     pub seed: u64,
+    /// Whether somebody traces the node: then more is observed than logs have a use for.
+    pub is_traced: bool,
 }
 
 /// Which history is kept, and how much there may be of all.

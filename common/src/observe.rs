@@ -2,8 +2,10 @@
 //! specification (`spec/DistributedDb.tla`), under the same name; the rest tell operators more.
 
 mod causal;
+mod line;
 
 pub use causal::CausalEvent;
+pub use line::{Line, Observed};
 
 use serde::Serialize;
 

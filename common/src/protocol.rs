@@ -15,7 +15,7 @@ use crate::control::request::Call;
 use crate::control::watching::WatchLine;
 use crate::identity::NodeId;
 use crate::kv::watch::Change;
-use crate::observe::Event;
+use crate::observe::{Event, Observed};
 use crate::peer::hello::Hello;
 use crate::raft::snapshot::Snapshot;
 use crate::storage::Save;
@@ -205,7 +205,9 @@ pub struct Effects<P: Protocol> {
     disconnects: Vec<NodeId>,
     answers: Vec<(RequestId, Answer)>,
     changes: Vec<Change>,
-    events: Vec<Event>,
+    events: Vec<Observed>,
+    /// The Lamport clock of the step that these are the effects of.
+    clock: u64,
 }
 
 impl<P: Protocol> Default for Effects<P> {
@@ -219,6 +221,7 @@ impl<P: Protocol> Default for Effects<P> {
             answers: Vec::new(),
             changes: Vec::new(),
             events: Vec::new(),
+            clock: 0,
         }
     }
 }
@@ -235,8 +238,10 @@ impl<P: Protocol> Effects<P> {
     }
 
     /// Sends `message`, which promises nothing about this node's disk, before the commit: so a
-    /// leader's sync and its followers' overlap (Raft thesis §10.2.1).
+    /// leader's sync and its followers' overlap (Raft thesis §10.2.1). What was observed so far
+    /// leaves with it, or a trace would have what the message makes happen, and not what made it.
     pub fn send_early(&mut self, to: Recipients, message: P::Message) {
+        self.early.events.append(&mut self.events);
         self.early.messages.push(Envelope { to, message });
     }
 
@@ -289,9 +294,19 @@ impl<P: Protocol> Effects<P> {
         self.changes.push(change);
     }
 
+    /// What follows is of a step at this time of the node's Lamport clock.
+    pub fn set_clock(&mut self, clock: u64) {
+        self.clock = clock;
+    }
+
     /// Tells what happened.
     pub fn observe(&mut self, event: impl Into<Event>) {
-        self.events.push(event.into());
+        self.events.push(Observed { lamport: self.clock, event: event.into() });
+    }
+
+    /// Whether the step or flush that began when [`Self::observed`] was that has observed anything.
+    pub fn observed(&self) -> usize {
+        self.early.events.len() + self.events.len()
     }
 
     /// Runs a step of `Q`, a protocol that `P` is made of, and takes over its effects. The
@@ -302,10 +317,14 @@ impl<P: Protocol> Effects<P> {
         record: impl Fn(Q::Record) -> P::Record,
         step: impl FnOnce(&mut Effects<Q>),
     ) -> Vec<Change> {
-        let mut inner = Effects::<Q>::default();
+        let mut inner = Effects::<Q> { clock: self.clock, ..Effects::default() };
         step(&mut inner);
         let outward = |Envelope { to, message: m }| Envelope { to, message: message(m) };
         self.records.extend(inner.records.into_iter().map(record));
+        if !inner.early.messages.is_empty() {
+            self.early.events.append(&mut self.events);
+        }
+        self.early.events.extend(inner.early.events);
         self.early.messages.extend(inner.early.messages.into_iter().map(outward));
         self.early.answers.extend(inner.early.answers);
         self.tasks.extend(inner.tasks);
@@ -347,7 +366,14 @@ pub struct Outbox<P: Protocol> {
     /// To whoever has the disk and the connections.
     pub tasks: Vec<Task>,
     /// To logs, traces and checkers, in order.
-    pub events: Vec<Event>,
+    pub events: Vec<Observed>,
+}
+
+impl<P: Protocol> Outbox<P> {
+    /// What happened, without the times.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().map(|observed| &observed.event)
+    }
 }
 
 impl<P: Protocol> Default for Outbox<P> {

@@ -225,7 +225,8 @@ impl Driver {
             }
             PeerInput::Messages { from, serial, messages, bytes: _ } => {
                 if self.peers.is_current(from, serial) {
-                    for message in messages {
+                    self.node.hear(messages.clock);
+                    for message in messages.messages {
                         self.node.step(now, Input::Message { from, message }, effects);
                     }
                 }
@@ -242,7 +243,8 @@ impl Driver {
             PeerInput::SnapshotSent { to, index } => {
                 self.node.step(now, Input::SnapshotSent { to, index }, effects);
             }
-            PeerInput::SnapshotReceived(snapshot) => {
+            PeerInput::SnapshotReceived { snapshot, clock } => {
+                self.node.hear(clock);
                 self.node.step(now, Input::SnapshotReceived(snapshot), effects);
             }
         }

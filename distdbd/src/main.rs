@@ -20,6 +20,7 @@ mod fault;
 mod peers;
 mod place;
 mod process;
+mod trace;
 mod upkeep;
 mod witness;
 
@@ -235,6 +236,7 @@ fn config(args: &Args, found: &Found, address: String) -> Config {
         causal_log_bytes: CAUSAL_LOG_BYTES,
         keeping: args.keeping(),
         seed: rand::random(),
+        is_traced: args.trace.is_some(),
     }
 }
 
@@ -247,12 +249,13 @@ async fn serve(
 ) -> Result<(), Failure> {
     let config = config(args, &found, peer_port.address);
     let signals = EndSignals::listen().context("listen for signals").map_err(Failure::Broken)?;
-    let witness = Witness::new(args.node.clone(), args.trace.as_deref())
-        .context("create the trace file")
+    let witness = Witness::new(args.node.clone(), config.node, args.trace.as_deref())
+        .context("open the trace file")
         .map_err(Failure::Configuration)?;
-    let node = Node::recover(config, found)
+    let mut node = Node::recover(config, found)
         .context("what the data directory holds does not belong together")
         .map_err(Failure::Broken)?;
+    node.hear(witness.clock());
     let faults = Faults::new(args.enable_faults);
     let (view, view_receiver) = watch::channel(View::alone(node.hello()));
     let path = Arc::from(storage.disk().path());

@@ -1,71 +1,45 @@
 //! What the core did, told to logs and to the trace file.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use common::identity::NodeName;
-use common::observe::{CausalEvent, Event};
-use serde::Serialize;
+use common::identity::{NodeId, NodeName};
+use common::observe::{CausalEvent, Event, Observed};
+
+use crate::trace::Trace;
 
 /// Whom events are told to.
 #[derive(Debug)]
 pub(crate) struct Witness {
     node: NodeName,
+    id: NodeId,
     trace: Option<Trace>,
 }
 
-#[derive(Debug)]
-struct Trace {
-    file: BufWriter<File>,
-    seq: u64,
-}
-
-/// A line of a trace.
-#[derive(Serialize)]
-struct Line<'a> {
-    /// Of this format.
-    v: u32,
-    /// The protocol's.
-    lab: u32,
-    /// Counts the node's events.
-    seq: u64,
-    node: &'a NodeName,
-    /// Since the daemon's start; two nodes' can't be compared.
-    at_us: u64,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
 impl Witness {
-    pub(crate) fn new(node: NodeName, trace: Option<&Path>) -> io::Result<Self> {
-        let trace = match trace {
-            Some(path) => Some(Trace { file: BufWriter::new(File::create(path)?), seq: 0 }),
-            None => None,
-        };
-        Ok(Self { node, trace })
+    pub(crate) fn new(node: NodeName, id: NodeId, trace: Option<&Path>) -> io::Result<Self> {
+        Ok(Self { node, id, trace: trace.map(Trace::open).transpose()? })
     }
 
-    /// Takes the events of one commit.
+    /// What the node's Lamport clock said in the last line of the trace: it goes on from there.
+    pub(crate) fn clock(&self) -> u64 {
+        self.trace.as_ref().map_or(0, |trace| trace.clock)
+    }
+
+    /// Takes the events of one commit. Tells whether whoever is around the node may have to know.
     ///
     /// # Errors
     ///
     /// The trace can't be written.
-    pub(crate) fn observe(&mut self, at: Duration, events: &[Event]) -> io::Result<()> {
-        for event in events {
-            log(event);
+    pub(crate) fn observe(&mut self, at: Duration, events: &[Observed]) -> io::Result<bool> {
+        for observed in events {
+            log(&observed.event);
         }
-        let Some(trace) = &mut self.trace else { return Ok(()) };
-        for event in events {
-            trace.seq += 1;
-            let at_us = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-            let line =
-                Line { v: 1, lab: event.lab(), seq: trace.seq, node: &self.node, at_us, event };
-            serde_json::to_writer(&mut trace.file, &line)?;
-            trace.file.write_all(b"\n")?;
+        if let Some(trace) = &mut self.trace {
+            trace.write((&self.node, self.id), at, events)?;
         }
-        if events.is_empty() { Ok(()) } else { trace.file.flush() }
+        Ok(events.iter().any(|observed| observed.event.is_news()))
     }
 }
 

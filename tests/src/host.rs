@@ -25,6 +25,8 @@ pub struct Host {
     id: NodeId,
     /// Who the node is as long as nothing is on the disk: that of `distdbd --bootstrap`.
     founding: Option<Identity>,
+    /// What the Lamport clock of the process before said: a trace goes on from there.
+    clock: u64,
     state: State,
 }
 
@@ -57,6 +59,8 @@ pub struct Setup {
     pub causal_log_bytes: usize,
     /// Of a segment of the log.
     pub segment_bytes: u64,
+    /// See [`Config::is_traced`].
+    pub is_traced: bool,
 }
 
 /// How often nodes say that they live, and when they are taken for dead.
@@ -101,7 +105,7 @@ impl Host {
     /// An empty one: nothing on disk, no process.
     pub fn new(name: NodeName, address: String, setup: Setup) -> Self {
         let state = State::Down(SimulatedDisk::default());
-        Self { name, address, setup, id: NodeId(0), founding: None, state }
+        Self { name, address, setup, id: NodeId(0), founding: None, clock: 0, state }
     }
 
     /// Its name, which is that of every node that ever runs here.
@@ -124,6 +128,13 @@ impl Host {
         match &self.state {
             State::Up(process) => Some(&process.node),
             State::Down(_) => None,
+        }
+    }
+
+    /// What was sent at `clock` has come.
+    pub fn hear(&mut self, clock: u64) {
+        if let State::Up(process) = &mut self.state {
+            process.node.hear(clock);
         }
     }
 
@@ -180,9 +191,11 @@ impl Host {
             causal_log_bytes,
             keeping,
             seed,
+            is_traced: self.setup.is_traced,
         };
-        let node =
+        let mut node =
             Node::recover(config, found).map_err(|error| StartError::Broken(error.to_string()))?;
+        node.hear(self.clock);
         self.state = State::Up(Box::new(Process { node, storage, is_disk_full: false }));
         Ok(())
     }
@@ -191,6 +204,7 @@ impl Host {
     /// more durable than it was.
     pub fn end(&mut self) {
         if let State::Up(process) = &mut self.state {
+            self.clock = process.node.clock();
             let disk = std::mem::take(process.storage.disk_mut());
             self.state = State::Down(disk);
         }

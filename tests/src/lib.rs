@@ -22,3 +22,4 @@ pub mod history;
 pub mod host;
 pub mod script;
 pub mod sim;
+pub mod trace;

@@ -129,6 +129,7 @@ fn a_hello_keeps_its_text() {
         epoch: 3,
         mode: Mode::Raft,
         purpose: Purpose::Snapshot,
+        clock: 9,
     };
     let mut bytes = Vec::new();
     frame::encode_json(Kind::Hello, &hello, &mut bytes);
@@ -138,10 +139,19 @@ fn a_hello_keeps_its_text() {
         Ok(concat!(
             r#"{"protocol_min":1,"protocol_max":1,"cluster":"00000000000000c1","#,
             r#""node":"0000000000000007","name":"a","address":"a:7101","incarnation":2,"epoch":3,"#,
-            r#""mode":"raft","purpose":"snapshot"}"#,
+            r#""mode":"raft","purpose":"snapshot","clock":9}"#,
         ))
     );
     assert_eq!(frame.json(), Ok(hello));
+}
+
+#[test]
+fn a_clock_keeps_its_bytes() {
+    let mut bytes = Vec::new();
+    frame::encode_clock(300, &mut bytes);
+    assert_eq!(bytes[8..], [1, Kind::Clock as u8, 0xac, 0x02]);
+    let frame = frame::decode(&bytes, FRAME_BYTES_MAX).expect("sound").expect("whole");
+    assert_eq!((frame.kind, frame.message()), (Kind::Clock, Ok(300_u64)));
 }
 
 /// A node that knows but broadcast mode says nothing of modes.

@@ -25,6 +25,7 @@ impl Broadcast {
             epoch: self.members.named(&self.config.name).map_or(0, |member| member.epoch),
             mode: self.config.mode,
             purpose: Purpose::default(),
+            clock: 0,
         }
     }
 
@@ -200,6 +201,7 @@ mod tests {
             epoch: 1,
             mode: Mode::Broadcast,
             purpose: Purpose::Messages,
+            clock: 0,
         }
     }
 
@@ -220,6 +222,7 @@ mod tests {
             causal_log_bytes: 1_000_000,
             keeping: Keeping::default(),
             seed: 1,
+            is_traced: false,
         };
         let mut joiner = Broadcast::recover(config, None);
         let (now, mut effects) = (Time::default(), Effects::default());

@@ -189,6 +189,7 @@ mod tests {
             causal_log_bytes: 1_000_000,
             keeping: Keeping::default(),
             seed: 1,
+            is_traced: false,
         };
         let broadcast = broadcast::Record::bootstrap(NodeId(1), name(), ClusterId(1));
         let identity = Some(Identity { broadcast, mode, founder: true });

@@ -115,6 +115,8 @@ pub struct Node {
     modes_watched: u64,
     waits: Waits,
     mixed: Mixed,
+    /// Lamport's: counts steps, and is past that of every message which has come.
+    clock: u64,
 }
 
 impl Protocol for Node {
@@ -122,6 +124,7 @@ impl Protocol for Node {
     type Record = Record;
 
     fn step(&mut self, now: Time, input: Input<Message>, effects: &mut Effects<Self>) {
+        self.tick_clock(&input, effects);
         match input {
             Input::Request { id, call } => self.on_request(now, id, call, effects),
             Input::Message { from, message } => self.on_message(now, from, message, effects),
@@ -189,6 +192,7 @@ impl Protocol for Node {
     }
 
     fn flush(&mut self, now: Time, effects: &mut Effects<Self>) {
+        self.tick_clock(&Input::Tick, effects);
         // Who the node is comes before its log.
         self.with_broadcast(effects, |broadcast, inner| broadcast.flush(now, inner));
         self.with_raft(effects, |raft, inner| raft.flush(now, inner));
@@ -225,7 +229,7 @@ impl Node {
         let broadcast =
             Broadcast::recover(config.clone(), identity.map(|identity| identity.broadcast));
         let (watches, waits, mixed) = Default::default();
-        let (wall, modes_watched) = Default::default();
+        let (wall, modes_watched, clock) = Default::default();
         let mut node = Self {
             config,
             founder,
@@ -237,6 +241,7 @@ impl Node {
             modes_watched,
             waits,
             mixed,
+            clock,
         };
         node.note_position();
         Ok(node)
@@ -245,6 +250,25 @@ impl Node {
     /// What this node says of itself to a peer.
     pub fn hello(&self) -> peer::hello::Hello {
         peer::hello::Hello { mode: self.config.mode, ..self.broadcast.hello() }
+    }
+
+    /// The Lamport clock (Lamport 1978): what leaves now is sent with it, so that the events of
+    /// several nodes can be put into an order in which none comes before what caused it.
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    fn tick_clock(&mut self, input: &Input<Message>, effects: &mut Effects<Self>) {
+        if let Input::PeerUp(hello) = input {
+            self.hear(hello.clock);
+        }
+        self.clock += 1;
+        effects.set_clock(self.clock);
+    }
+
+    /// What comes next was sent at `clock`, or follows what was.
+    pub fn hear(&mut self, clock: u64) {
+        self.clock = self.clock.max(clock);
     }
 
     /// The cluster, once there is one.

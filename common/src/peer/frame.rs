@@ -27,6 +27,8 @@ pub enum Kind {
     Message = 2,
     /// [`crate::peer::hello::Received`], in JSON.
     Received = 3,
+    /// The sender's Lamport clock when it sent the messages that follow, in postcard.
+    Clock = 4,
 }
 
 /// Bytes that are no frame. The connection is of no more use.
@@ -65,6 +67,13 @@ pub fn encode<M: Serialize>(message: &M, out: &mut Vec<u8>) {
     encode_with(Kind::Message, out, |out| {
         *out = postcard::to_extend(message, std::mem::take(out))
             .expect("a message has no unsized part");
+    });
+}
+
+/// Appends a frame with the sender's Lamport clock.
+pub fn encode_clock(clock: u64, out: &mut Vec<u8>) {
+    encode_with(Kind::Clock, out, |out| {
+        *out = postcard::to_extend(&clock, std::mem::take(out)).expect("a number has no parts");
     });
 }
 
@@ -116,6 +125,7 @@ pub fn decode(buffer: &[u8], bytes_max: usize) -> Result<Option<Frame<'_>>, Fram
         1 => Kind::Refused,
         2 => Kind::Message,
         3 => Kind::Received,
+        4 => Kind::Clock,
         other => return Err(FrameError::Kind(*other)),
     };
     Ok(Some(Frame { kind, payload, length: LENGTH_BYTES + length }))

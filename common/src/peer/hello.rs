@@ -6,7 +6,7 @@ use crate::identity::{ClusterId, Incarnation, NodeId, NodeName};
 use crate::modes::Mode;
 
 /// The version of the peer protocol that this node speaks, and the only one.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// A hello is small; a longer first frame is garbage.
 pub const HELLO_BYTES_MAX: usize = 4_096;
@@ -36,6 +36,9 @@ pub struct Hello {
     /// What the connection is for.
     #[serde(default)]
     pub purpose: Purpose,
+    /// The Lamport clock of whoever sends it, when it does.
+    #[serde(default)]
+    pub clock: u64,
 }
 
 fn broadcast() -> Mode {
@@ -148,8 +151,8 @@ mod tests {
 
     fn hello(node: u64, name: &str, cluster: Option<u64>) -> Hello {
         Hello {
-            protocol_min: 1,
-            protocol_max: 1,
+            protocol_min: PROTOCOL,
+            protocol_max: PROTOCOL,
             cluster: cluster.map(ClusterId),
             node: NodeId(node),
             name: name.parse().expect("a name"),
@@ -158,6 +161,7 @@ mod tests {
             epoch: 1,
             mode: Mode::Raft,
             purpose: Purpose::Messages,
+            clock: 0,
         }
     }
 
@@ -176,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_later_protocol_is_refused_before_anything_else_is_read() {
-        let later = Hello { protocol_min: 2, protocol_max: 3, ..hello(2, "b", Some(7)) };
-        assert_eq!(hello(1, "a", Some(7)).check(&later), Err(HelloError::Version(2, 3)));
+        let later = Hello { protocol_min: 3, protocol_max: 4, ..hello(2, "b", Some(7)) };
+        assert_eq!(hello(1, "a", Some(7)).check(&later), Err(HelloError::Version(3, 4)));
     }
 
     #[test]

@@ -212,6 +212,7 @@ mod tests {
             causal_log_bytes: 1_000_000,
             keeping: Keeping::default(),
             seed: 1,
+            is_traced: false,
         };
         Raft::recover(config, false, None, Vec::new()).expect("nothing contradicts itself")
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use common::identity::NodeId;
 use common::node::{Node, Record};
-use common::observe::Event;
 use common::protocol::{Answer, Effects, Input, Outbox, Protocol, RequestId, Task};
 use common::storage::{Save, Storage};
 use tokio::time::Instant;
@@ -25,10 +24,10 @@ impl Driver {
     pub(super) fn commit(&mut self, mut effects: Effects<Node>) -> io::Result<bool> {
         self.look_for_room(&mut effects)?;
         self.node.flush(self.now(), &mut effects);
-        self.deliver(effects.take_early())?;
+        let early = self.deliver(effects.take_early())?;
         let delay = self.faults.disk_delay();
         let outbox = effects.commit(&mut Slowed { storage: &mut self.storage, delay })?;
-        self.deliver(outbox)
+        Ok(self.deliver(outbox)? || early)
     }
 
     /// Tells the core when the disk is full, before there is no room for votes, and when it has
@@ -48,7 +47,9 @@ impl Driver {
 
     fn deliver(&mut self, outbox: Outbox<Node>) -> io::Result<bool> {
         let Outbox { messages, disconnects, answers, tasks, events } = outbox;
-        self.peers.send(messages);
+        // Before anything that it may make happen elsewhere.
+        let is_news = self.witness.observe(self.origin.elapsed(), &events)?;
+        self.peers.send(self.node.clock(), messages);
         for peer in disconnects {
             self.peers.disconnect(peer);
         }
@@ -59,8 +60,7 @@ impl Driver {
         for task in tasks {
             self.begin(task)?;
         }
-        self.witness.observe(self.origin.elapsed(), &events)?;
-        Ok(events.iter().any(Event::is_news))
+        Ok(is_news)
     }
 
     fn answer(&mut self, request: RequestId, mut answer: Answer) {

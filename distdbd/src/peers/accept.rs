@@ -48,7 +48,7 @@ pub(crate) async fn accept(listener: TcpListener, shared: Shared) {
 }
 
 async fn receive(mut stream: TcpStream, shared: &Shared) -> Result<(), HandshakeError> {
-    let ours = shared.view.borrow().clone();
+    let ours = shared.view();
     let (theirs, rest) = handshake::receive(&mut stream, &ours).await?;
     if shared.faults.is_cut_off(&theirs.name) {
         return Err(HandshakeError::Fault);

@@ -278,7 +278,7 @@ impl State {
 
 /// Connects and introduces this node. The smaller id stays; the larger one has knocked.
 async fn attempt(target: &Target, address: &str, shared: &Shared) -> Result<(), HandshakeError> {
-    let ours = shared.view.borrow().clone();
+    let ours = shared.view();
     let (stream, theirs, rest) = handshake::dial(address, &ours).await?;
     if let Target::Member(node) = target {
         handshake::expect(&theirs, *node)?;

@@ -106,7 +106,7 @@ async fn hear_patiently(stream: &mut TcpStream) -> Result<(Hello, BytesMut), Han
                 Kind::Refused => {
                     return Err(HandshakeError::RefusedBy(frame.json::<Refused>()?.reason));
                 }
-                Kind::Message | Kind::Received => {
+                Kind::Message | Kind::Received | Kind::Clock => {
                     return Err(FrameError::Kind(frame.kind as u8).into());
                 }
             };

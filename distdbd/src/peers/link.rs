@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::fault::{Faults, Way};
-use crate::peers::{PeerInput, Shared};
+use crate::peers::{PeerInput, Shared, Stamped};
 
 /// Below this many bytes, a link that was congested has room again.
 const QUEUED_BYTES_LOW: usize = 1024 * 1024;
@@ -173,17 +173,17 @@ impl Reader {
     async fn run(mut self, mut buffer: BytesMut, inputs: &mpsc::Sender<PeerInput>) {
         loop {
             let before = buffer.len();
-            let messages = match take_messages(&mut buffer) {
-                Ok(messages) => messages,
+            let mut stamped = match take_messages(&mut buffer) {
+                Ok(stamped) => stamped,
                 Err(error) => {
                     tracing::warn!(peer = %self.name, %error, "peer sent garbage; disconnecting");
                     return;
                 }
             };
-            if !messages.is_empty() {
-                let messages = self.suffer(messages).await;
+            if !stamped.messages.is_empty() {
+                stamped.messages = self.suffer(stamped.messages).await;
                 let (from, serial, bytes) = (self.from, self.serial, before - buffer.len());
-                let input = PeerInput::Messages { from, serial, messages, bytes };
+                let input = PeerInput::Messages { from, serial, messages: stamped, bytes };
                 if inputs.send(input).await.is_err() {
                     return;
                 }
@@ -218,12 +218,13 @@ impl Reader {
 }
 
 /// Takes all whole messages out of the buffer.
-fn take_messages(buffer: &mut BytesMut) -> Result<Vec<Message>, FrameError> {
-    let mut messages = Vec::new();
+fn take_messages(buffer: &mut BytesMut) -> Result<Stamped, FrameError> {
+    let mut stamped = Stamped::default();
     let mut taken = 0;
     while let Some(frame) = frame::decode(&buffer[taken..], FRAME_BYTES_MAX)? {
         match frame.kind {
-            Kind::Message => messages.push(frame.message()?),
+            Kind::Message => stamped.messages.push(frame.message()?),
+            Kind::Clock => stamped.clock = stamped.clock.max(frame.message()?),
             Kind::Hello | Kind::Refused | Kind::Received => {
                 return Err(FrameError::Kind(frame.kind as u8));
             }
@@ -231,5 +232,5 @@ fn take_messages(buffer: &mut BytesMut) -> Result<Vec<Message>, FrameError> {
         taken += frame.length;
     }
     buffer.advance(taken);
-    Ok(messages)
+    Ok(stamped)
 }

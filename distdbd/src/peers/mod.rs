@@ -16,6 +16,7 @@ pub(crate) mod snapshot;
 pub(crate) mod verify;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -46,15 +47,23 @@ pub(crate) enum PeerInput {
     /// A peer has passed the handshake.
     Up { hello: Box<Hello>, link: Link },
     /// It has sent messages, in so many bytes.
-    Messages { from: NodeId, serial: u64, messages: Vec<Message>, bytes: usize },
+    Messages { from: NodeId, serial: u64, messages: Stamped, bytes: usize },
     /// Its connection has ended.
     Down { from: NodeId, serial: u64 },
     /// Whether a node answers at its address, or why not.
     Verified { node: NodeId, outcome: Result<(), String> },
     /// A snapshot has arrived at a peer, up to this index of the log; or it has not.
     SnapshotSent { to: NodeId, index: Option<u64> },
-    /// A peer's snapshot has arrived, and is on the disk.
-    SnapshotReceived(Box<Snapshot>),
+    /// A peer's snapshot has arrived, and is on the disk. It was sent at this time of the peer's
+    /// clock.
+    SnapshotReceived { snapshot: Box<Snapshot>, clock: u64 },
+}
+
+/// Messages, and what the sender's Lamport clock said.
+#[derive(Debug, Default)]
+pub(crate) struct Stamped {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) clock: u64,
 }
 
 impl PeerInput {
@@ -66,7 +75,7 @@ impl PeerInput {
             | Self::Down { .. }
             | Self::Verified { .. }
             | Self::SnapshotSent { .. }
-            | Self::SnapshotReceived(_) => 0,
+            | Self::SnapshotReceived { .. } => 0,
         }
     }
 }
@@ -145,7 +154,9 @@ impl Troubles {
 /// What the tasks around the links share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
-    pub(crate) view: watch::Receiver<View>,
+    view: watch::Receiver<View>,
+    /// The Lamport clock of the node, as last told by the driver.
+    clock: Arc<AtomicU64>,
     pub(crate) inputs: mpsc::Sender<PeerInput>,
     pub(crate) dial: mpsc::UnboundedSender<DialEvent>,
     pub(crate) faults: Faults,
@@ -168,6 +179,7 @@ impl Shared {
         let (dial, dial_receiver) = mpsc::unbounded_channel();
         let shared = Self {
             view,
+            clock: Arc::default(),
             inputs,
             dial,
             faults,
@@ -178,6 +190,18 @@ impl Shared {
             writers: TaskTracker::new(),
         };
         (shared, inputs_receiver, dial_receiver)
+    }
+
+    /// What the node has said of itself last, and what its clock says now.
+    pub(crate) fn view(&self) -> View {
+        let mut view = self.view.borrow().clone();
+        view.hello.clock = self.clock.load(Ordering::Relaxed);
+        view
+    }
+
+    /// Tells when the view changes.
+    pub(crate) fn views(&self) -> watch::Receiver<View> {
+        self.view.clone()
     }
 }
 
@@ -221,13 +245,17 @@ impl Peers {
         let _ = self.shared.dial.send(event);
     }
 
-    /// Sends `messages`, each encoded once. Those that follow each other to the same peers go as
-    /// one piece.
-    pub(crate) fn send(&self, messages: Vec<Envelope<Message>>) {
+    /// Sends `messages`, each encoded once, with what the node's Lamport clock says. Those that
+    /// follow each other to the same peers go as one piece.
+    pub(crate) fn send(&self, clock: u64, messages: Vec<Envelope<Message>>) {
+        self.shared.clock.store(clock, Ordering::Relaxed);
         let one_by_one = self.shared.faults.are_active();
         let mut piece = Vec::new();
         let mut messages = messages.into_iter().peekable();
         while let Some(Envelope { to, message }) = messages.next() {
+            if piece.is_empty() {
+                frame::encode_clock(clock, &mut piece);
+            }
             frame::encode(&message, &mut piece);
             let goes_on = messages.peek().is_some_and(|next| next.to == to);
             if one_by_one || !goes_on || piece.len() >= PIECE_BYTES_MAX {

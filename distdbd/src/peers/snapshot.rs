@@ -77,13 +77,13 @@ pub(crate) fn send(to: NodeId, address: String, shared: Shared) {
 }
 
 async fn dial_and_send(to: NodeId, address: &str, shared: &Shared) -> Result<u64, TransferError> {
-    let ours = shared.view.borrow().with_purpose(Purpose::Snapshot);
+    let ours = shared.view().with_purpose(Purpose::Snapshot);
     let (stream, theirs, rest) = handshake::dial(address, &ours).await?;
     handshake::expect(&theirs, to)?;
     let link = Transfer::new(stream, theirs.name, shared.faults.clone())?;
     let (files, cluster) = (shared.files.clone(), ours.hello.cluster);
     let owner = Owner { cluster: cluster.ok_or(TransferError::None)?, node: ours.hello.node };
-    let view = shared.view.clone();
+    let view = shared.views();
     let is_there = move || view.borrow().members.get(&to).is_some_and(|it| it.is_connected);
     let sending = tokio::task::spawn_blocking(move || {
         let index = files.newest_snapshot()?.ok_or(TransferError::None)?;
@@ -108,7 +108,7 @@ pub(super) fn receive(
     let permit = permit.map_err(|_| HandshakeError::Busy)?;
     let owner = Owner { cluster, node: ours.hello.node };
     let link = Transfer::new(stream, theirs.name.clone(), shared.faults.clone())?;
-    tokio::spawn(take(link, rest, owner, permit, shared.clone()));
+    tokio::spawn(take(link, (theirs.clock, rest), owner, permit, shared.clone()));
     Ok(())
 }
 
@@ -119,7 +119,7 @@ pub(super) fn receiving() -> Arc<Semaphore> {
 
 async fn take(
     mut link: Transfer,
-    rest: BytesMut,
+    (clock, rest): (u64, BytesMut),
     owner: Owner,
     permit: OwnedSemaphorePermit,
     shared: Shared,
@@ -134,7 +134,7 @@ async fn take(
     let outcome = match receiving.await.unwrap_or(Err(TransferError::Ended)) {
         Ok((snapshot, link)) => {
             let index = snapshot.last.index.0;
-            let input = PeerInput::SnapshotReceived(Box::new(snapshot));
+            let input = PeerInput::SnapshotReceived { snapshot: Box::new(snapshot), clock };
             let handed = shared.inputs.send(input).await;
             handed.map_err(|_| TransferError::Ended).and_then(|()| link.acknowledge(index))
         }

@@ -15,7 +15,7 @@ pub(crate) fn start(node: NodeId, address: String, shared: Shared) {
 }
 
 async fn verify(node: NodeId, address: &str, shared: &Shared) -> Result<(), HandshakeError> {
-    let ours = shared.view.borrow().with_purpose(Purpose::Verify);
+    let ours = shared.view().with_purpose(Purpose::Verify);
     let (_, theirs, _) = handshake::dial(address, &ours).await?;
     if shared.faults.is_cut_off(&theirs.name) {
         return Err(HandshakeError::Fault);

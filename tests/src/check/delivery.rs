@@ -35,7 +35,7 @@ impl Check for Delivery {
             // What it takes again is judged by its donor's word, not by what it took before.
             self.taken.retain(|(owner, _), _| *owner != batch.node);
         }
-        for event in &batch.outbox.events {
+        for event in batch.outbox.events() {
             if let Event::Deliver { from, number, version, .. } = event {
                 self.take(batch.node, *from, (version.incarnation, *number))?;
             }

@@ -45,7 +45,7 @@ impl Check for Lag {
             let of_it = self.seen.iter_mut().filter(|((owner, _), _)| *owner == batch.node);
             of_it.for_each(|(_, seen)| (seen.delivered, seen.missed) = (0, 0));
         }
-        for event in &batch.outbox.events {
+        for event in batch.outbox.events() {
             self.follow(batch.node, event)?;
         }
         Ok(())

@@ -66,7 +66,7 @@ impl Batch<'_> {
         let begins_anew = |event: &Event| {
             matches!(event, Event::Unlink { .. } | Event::RequestSync { chunk: 0, .. })
         };
-        !self.was_ready && self.outbox.events.iter().any(begins_anew)
+        !self.was_ready && self.outbox.events().any(begins_anew)
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) struct ServedOnlyWhenReady;
 impl Check for ServedOnlyWhenReady {
     fn on_batch(&mut self, batch: &Batch<'_>) -> Result<(), String> {
         let was_ready = batch.was_ready;
-        let mut events = batch.outbox.events.iter();
+        let mut events = batch.outbox.events();
         let became_ready = events.any(|event| matches!(event, Event::BecomeReady { .. }));
         if was_ready && became_ready {
             return Err("it became ready twice".to_owned());

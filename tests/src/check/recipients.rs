@@ -43,7 +43,7 @@ impl Check for Recipients {
             judge(&envelope.to, &connected)?;
             sent_to.insert(version.clock, (*number, envelope.to.as_slice().len()));
         }
-        for event in &batch.outbox.events {
+        for event in batch.outbox.events() {
             let Event::Write { number, version, .. } = event else {
                 continue;
             };

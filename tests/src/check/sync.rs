@@ -31,7 +31,7 @@ impl Check for SyncComplete {
     fn on_batch(&mut self, batch: &Batch<'_>) -> Result<(), String> {
         self.note_first_chunks(batch);
         let mut is_synced = false;
-        for event in &batch.outbox.events {
+        for event in batch.outbox.events() {
             if let Event::RequestSync { donor, session, .. } = event {
                 let session = (batch.node, *donor, *session);
                 if self.begun.insert(session) {

@@ -139,7 +139,7 @@ struct Applied<'a> {
 impl<'a> Applied<'a> {
     fn of(batch: &'a Batch<'_>) -> Self {
         let mut writes = Some(Vec::new());
-        for event in &batch.outbox.events {
+        for event in batch.outbox.events() {
             if let Event::Write { key, version, .. }
             | Event::Deliver { key, version, won: true, .. } = event
             {

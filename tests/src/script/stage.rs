@@ -36,6 +36,7 @@ const SETUP: Setup = Setup {
     log_kept_bytes: 0,
     causal_log_bytes: 0,
     segment_bytes: 4_096,
+    is_traced: false,
 };
 
 /// A settled stage settles in no more deliveries than this; else nodes answer each other for ever.
@@ -312,7 +313,7 @@ impl Stage {
 
     fn tell(&self, name: &str, outbox: &Outbox<Node>, telling: Telling) -> String {
         let mut lines = String::new();
-        for event in &outbox.events {
+        for event in outbox.events() {
             lines += &format!("{name}: {}\n", self.names.event(event));
         }
         for envelope in outbox.messages.iter().filter(|_| telling == Telling::All) {

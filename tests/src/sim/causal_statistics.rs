@@ -11,7 +11,7 @@ use super::world::World;
 impl World {
     pub(super) fn count_causal(&mut self, node: NodeId, outbox: &Outbox<Node>) {
         let statistics = &mut self.statistics;
-        for event in &outbox.events {
+        for event in outbox.events() {
             let Event::Causal(event) = event else { continue };
             match event {
                 CausalEvent::Hold { .. } => statistics.held += 1,

@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use common::node::{Message, Node};
+use common::observe::Observed;
+use common::peer::hello::Hello;
 use common::protocol::{Input, Outbox};
 
 use crate::check::Violation;
@@ -52,13 +54,15 @@ impl World {
             self.crash(index, false);
             return Ok(());
         };
-        machine.commit = Some(Commit { inputs, effects });
+        let told = early.events.clone();
+        machine.commit = Some(Commit { inputs, told, effects });
         self.record_inputs(index);
         self.record_outbox(index, &early);
+        self.trace(index, &early.events);
         let machine = &self.machines[index];
         let node = machine.host.node().expect("it has just run");
         let commit = machine.commit.as_ref().expect("it was just put there");
-        let Commit { inputs, effects } = commit;
+        let Commit { inputs, effects, .. } = commit;
         self.judge.on_step(machine.host.id(), inputs, &early, effects.records(), node)?;
         self.deliver(index, early)?;
         if self.profile.sync_max.is_zero() {
@@ -81,13 +85,16 @@ impl World {
             self.agenda.put(at, Happening::Synced { index, life });
             return Ok(());
         }
-        let Some(Commit { inputs, effects }) = machine.commit.take() else { return Ok(()) };
-        let Ok(outbox) = machine.host.commit(effects) else {
+        let Some(Commit { inputs, told, effects }) = machine.commit.take() else { return Ok(()) };
+        let Ok(mut outbox) = machine.host.commit(effects) else {
             self.crash(index, false);
             return Ok(());
         };
-        machine.hello = machine.host.node().map(Node::hello);
+        machine.hello =
+            machine.host.node().map(|node| Hello { clock: node.clock(), ..node.hello() });
         self.record_outbox(index, &outbox);
+        self.trace(index, &outbox.events);
+        outbox.events.splice(..0, told);
         self.record_state(index);
         self.count_causal(self.machines[index].host.id(), &outbox);
         let machine = &self.machines[index];
@@ -117,7 +124,7 @@ impl World {
         }
         let (host, names) = (&self.machines[index].host, &self.names);
         let name = host.name();
-        for event in &outbox.events {
+        for event in outbox.events() {
             self.recorder.note(self.now, format_args!("{name}   {}", names.event(event)));
         }
         for envelope in &outbox.messages {
@@ -129,6 +136,11 @@ impl World {
             let (client, answer) = (id.connection, names.answer(answer));
             self.recorder.note(self.now, format_args!("{name} = {client}: {answer}"));
         }
+    }
+
+    fn trace(&mut self, index: usize, events: &[Observed]) {
+        let host = &self.machines[index].host;
+        self.recorder.trace(self.now, (host.name(), host.id()), events);
     }
 
     fn record_state(&mut self, index: usize) {
@@ -146,10 +158,11 @@ impl World {
     }
 
     fn deliver(&mut self, index: usize, outbox: Outbox<Node>) -> Result<(), Violation> {
+        let clock = self.machines[index].host.node().map_or(0, Node::clock);
         for envelope in outbox.messages {
             for peer in envelope.to.as_slice() {
                 if let Some(connection) = self.machines[index].connections.get(peer).copied() {
-                    let packet = Packet::Message(envelope.message.clone());
+                    let packet = Packet::Message(envelope.message.clone(), clock);
                     self.send_from(index, connection, packet);
                 }
             }

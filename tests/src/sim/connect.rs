@@ -190,10 +190,11 @@ impl World {
         let is_current = machine.connections.get(&peer) == Some(&connection);
         match packet {
             Packet::Hello(theirs) => self.on_greeted(index, *theirs, connection, peer_machine),
-            Packet::Message(message) if is_current => {
+            Packet::Message(message, clock) if is_current => {
+                self.machines[index].host.hear(clock);
                 self.give(index, Input::Message { from: peer, message });
             }
-            Packet::Message(_) => {} // It has overtaken the hello.
+            Packet::Message(..) => {} // It has overtaken the hello.
             Packet::Close => self.lose(index, connection),
         }
     }

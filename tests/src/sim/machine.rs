@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::identity::NodeId;
 use common::node::{Message, Node};
+use common::observe::Observed;
 use common::peer::hello::Hello;
 use common::protocol::{Effects, Input, Protocol};
 use common::time::Time;
@@ -17,6 +18,8 @@ use super::network::ConnectionId;
 #[derive(Debug)]
 pub(super) struct Commit {
     pub(super) inputs: Vec<Input<Message>>,
+    /// What was observed before something left early.
+    pub(super) told: Vec<Observed>,
     pub(super) effects: Effects<Node>,
 }
 

@@ -63,8 +63,10 @@ mod world;
 
 use crate::check::Violation;
 
+use crate::trace::Line;
 use lab::Lab;
 use profile::Profile;
+
 use recorder::Recording;
 use statistics::Statistics;
 use world::World;
@@ -82,6 +84,8 @@ pub struct Outcome {
     pub hash: Option<u64>,
     /// All that happened in words, if it was recorded.
     pub lines: Vec<String>,
+    /// What the nodes observed, if that was.
+    pub trace: Vec<Line>,
 }
 
 /// Runs a seed.
@@ -97,6 +101,7 @@ pub fn run(lab: Lab, seed: u64, recording: Recording) -> Outcome {
         },
         Err(violation) => Err(violation),
     };
-    let (hash, lines) = world.recorder.finish();
-    Outcome { profile, statistics: world.statistics, violation: verdict.err(), hash, lines }
+    let (hash, lines, trace) = world.recorder.finish();
+    let (statistics, violation) = (world.statistics, verdict.err());
+    Outcome { profile, statistics, violation, hash, lines, trace }
 }

@@ -36,7 +36,8 @@ impl Side {
 pub(super) enum Packet {
     /// The acceptor's; the dialler's comes with the dialling.
     Hello(Box<Hello>),
-    Message(Message),
+    /// With the sender's Lamport clock.
+    Message(Message, u64),
     /// The end of the stream.
     Close,
 }
@@ -179,7 +180,7 @@ impl Network {
             statistics.blocked += 1;
             return Vec::new();
         }
-        let is_message = matches!(packet, Packet::Message(_));
+        let is_message = matches!(packet, Packet::Message(..));
         let mut copies = 1;
         if is_message && profile.loss > 0.0 && dice.chance(profile.loss) {
             statistics.lost += 1;

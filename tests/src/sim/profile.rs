@@ -14,6 +14,7 @@ use super::dice::Dice;
 
 mod causal;
 mod raft;
+mod traced;
 
 /// What one seed brings. A kind of fault that has a period happens once in about that time.
 #[derive(Debug, Clone)]
@@ -157,6 +158,7 @@ impl Profile {
             log_kept_bytes: self.log_kept_bytes,
             causal_log_bytes: self.causal_log_bytes,
             segment_bytes: self.segment_bytes,
+            is_traced: false,
         }
     }
 

@@ -4,7 +4,11 @@ use std::fmt;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use common::identity::{NodeId, NodeName};
+use common::observe::Observed;
 use common::time::Time;
+
+use crate::trace::Line;
 
 /// What a run leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,12 +17,15 @@ pub enum Recording {
     Nothing,
     /// All that happened in words, and a hash of them. Costs half the speed.
     Everything,
+    /// What its nodes observed, as daemons write it into traces; the run is a short one.
+    Trace,
 }
 
 /// Takes down what happens.
 pub(super) struct Recorder {
     hash: Option<Xxh3>,
     lines: Vec<String>,
+    trace: Option<Vec<Line>>,
 }
 
 impl fmt::Debug for Recorder {
@@ -29,7 +36,9 @@ impl fmt::Debug for Recorder {
 
 impl Recorder {
     pub(super) fn new(recording: Recording) -> Self {
-        Self { hash: (recording == Recording::Everything).then(Xxh3::new), lines: Vec::new() }
+        let hash = (recording == Recording::Everything).then(Xxh3::new);
+        let trace = (recording == Recording::Trace).then(Vec::new);
+        Self { hash, lines: Vec::new(), trace }
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -44,8 +53,22 @@ impl Recorder {
         self.lines.push(line);
     }
 
-    /// The hash of all that was taken down, and its words.
-    pub(super) fn finish(self) -> (Option<u64>, Vec<String>) {
-        (self.hash.map(|hash| hash.digest()), self.lines)
+    /// Takes down what leaves a node, or rather what it observed before.
+    pub(super) fn trace(&mut self, now: Time, node: (&NodeName, NodeId), events: &[Observed]) {
+        let Some(lines) = &mut self.trace else { return };
+        let at_us = u64::try_from(now.0.as_micros()).unwrap_or(u64::MAX);
+        for observed in events {
+            let seq = lines.len() as u64 + 1;
+            lines.push(Line::of(node, seq, at_us, observed));
+        }
+    }
+
+    pub(super) fn is_tracing(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// The hash of all that was taken down, its words, and the trace.
+    pub(super) fn finish(self) -> (Option<u64>, Vec<String>, Vec<Line>) {
+        (self.hash.map(|hash| hash.digest()), self.lines, self.trace.unwrap_or_default())
     }
 }

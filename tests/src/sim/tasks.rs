@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use common::identity::NodeId;
+use common::node::Node;
 use common::protocol::{Input, Task};
 use common::storage::is_full;
 use common::storage::snapshot::Content;
@@ -23,7 +24,7 @@ pub(super) enum Work {
     /// The newest snapshot begins its way to a member.
     Send(NodeId),
     /// It has come, from that process of another machine.
-    Receive { sender: usize, life: u64, frames: Vec<u8> },
+    Receive { sender: usize, life: u64, clock: u64, frames: Vec<u8> },
     /// The node has told the daemon of another one's answer.
     Tell(Box<Input<common::node::Message>>),
     /// Whether the node answers at that address.
@@ -96,7 +97,8 @@ impl World {
                 self.write_snapshot(index, snapshot, Work::WriteCausal);
             }
             Work::Send(to) => self.send_snapshot(index, to),
-            Work::Receive { sender, life, frames } => {
+            Work::Receive { sender, life, clock, frames } => {
+                self.machines[index].host.hear(clock);
                 self.receive_snapshot(index, &frames, sender, life);
             }
             Work::Tell(input) => self.give(index, *input),
@@ -149,7 +151,8 @@ impl World {
         }
         let delay = self.dice.between(Duration::ZERO, self.profile.pace.election_timeout);
         let life = self.machines[index].life;
-        let work = Work::Receive { sender: index, life, frames };
+        let clock = self.machines[index].host.node().map_or(0, Node::clock);
+        let work = Work::Receive { sender: index, life, clock, frames };
         self.later(target, delay, work);
         self.statistics.snapshots_sent += 1;
     }

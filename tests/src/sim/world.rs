@@ -10,7 +10,7 @@ use common::time::Time;
 
 use crate::check::Violation;
 use crate::describe::Names;
-use crate::host::{Host, StartError};
+use crate::host::{Host, Setup, StartError};
 
 use super::agenda::Agenda;
 use super::callers::Callers;
@@ -95,11 +95,14 @@ pub(super) enum Happening {
 impl World {
     pub(super) fn new(lab: Lab, seed: u64, recording: Recording) -> Self {
         let mut dice = Dice::new(seed);
-        let profile = match lab {
+        let mut profile = match lab {
             Lab::Broadcast => Profile::draw(&mut dice),
             Lab::Causal => Profile::draw_causal(&mut dice),
             Lab::Raft => Profile::draw_raft(&mut dice),
         };
+        if recording == Recording::Trace {
+            profile.shorten(lab);
+        }
         let mut world = Self {
             lab,
             now: Time::default(),
@@ -129,7 +132,8 @@ impl World {
     fn set_up(&mut self) {
         for index in 0..self.profile.machines {
             let name: NodeName = format!("n{}", index + 1).parse().expect("a letter and a digit");
-            let host = Host::new(name, address_of(index), self.profile.setup());
+            let setup = Setup { is_traced: self.recorder.is_tracing(), ..self.profile.setup() };
+            let host = Host::new(name, address_of(index), setup);
             let mut machine = Machine::new(host, self.draw_clock());
             if index == 0 {
                 machine.host.bootstrap(NodeId(self.dice.draw()), ClusterId(self.dice.draw()));

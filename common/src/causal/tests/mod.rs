@@ -108,6 +108,7 @@ impl Cluster {
             causal_log_bytes: self.log_bytes,
             keeping: Default::default(),
             seed: self.starts,
+            is_traced: false,
         };
         let disk = self.disks.entry(node).or_default().clone();
         let causal = Causal::recover(config, founds, None, disk.0).expect("records of one node");
@@ -183,7 +184,7 @@ impl Cluster {
             }
         }
         self.answers.extend(outbox.answers);
-        self.events.extend(outbox.events.into_iter().map(|event| (node, event)));
+        self.events.extend(outbox.events.into_iter().map(|observed| (node, observed.event)));
     }
 
     /// A step that does not come to its commit.
@@ -291,5 +292,6 @@ fn hello(peer: u64) -> Hello {
         epoch: 1,
         mode: Mode::Causal,
         purpose: Purpose::Messages,
+        clock: 0,
     }
 }

@@ -133,6 +133,7 @@ impl Cluster {
             causal_log_bytes: 1_000_000,
             keeping: self.keeping.clone(),
             seed: self.starts,
+            is_traced: false,
         };
         let disk = self.disks.entry(node).or_default().clone();
         let raft = Raft::recover(config, false, None, disk.0).expect("records of one node");
@@ -152,6 +153,7 @@ impl Cluster {
             epoch: 1,
             mode: Mode::Raft,
             purpose: Purpose::Messages,
+            clock: 0,
         };
         self.step(node, Input::PeerUp(Box::new(hello)));
     }
@@ -201,7 +203,7 @@ impl Cluster {
                 }
             }
             self.answers.extend(outbox.answers);
-            self.events.extend(outbox.events.into_iter().map(|event| (node, event)));
+            self.events.extend(outbox.events.into_iter().map(|observed| (node, observed.event)));
             self.tasks.extend(outbox.tasks.into_iter().map(|task| (node, task)));
         }
     }

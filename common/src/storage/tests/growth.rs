@@ -26,6 +26,7 @@ fn config(mode: Mode) -> Config {
         causal_log_bytes: usize::MAX,
         keeping: Keeping::default(),
         seed: 1,
+        is_traced: false,
     }
 }
 

@@ -88,7 +88,7 @@ impl CausalChecks {
         let judged = self.answers.on_commit(node, &outbox.answers, state, known);
         named("answers are right", judged)?;
         named("buffers are bounded", buffers::judge(causal, self.log_bytes_max))?;
-        named("no alarm", judge_events(&outbox.events))
+        named("no alarm", judge_events(outbox.events()))
     }
 
     /// The process of `node` has ended.
@@ -122,10 +122,9 @@ impl CausalChecks {
 }
 
 /// Nodes with equal clocks are never different, so nobody finds that they are.
-fn judge_events(events: &[Event]) -> Result<(), String> {
-    let alarm = events
-        .iter()
-        .find(|event| matches!(event, Event::Causal(CausalEvent::StatesDiffer { .. })));
+fn judge_events<'a>(mut events: impl Iterator<Item = &'a Event>) -> Result<(), String> {
+    let alarm =
+        events.find(|event| matches!(event, Event::Causal(CausalEvent::StatesDiffer { .. })));
     alarm.map_or(Ok(()), |event| Err(format!("{event:?}")))
 }
 

@@ -3,14 +3,15 @@
 //!
 //! Source: Raft §5.4, Figure 3. TLA+: `LeaderCompleteness`. Pitfalls R2, R5.
 
-use common::observe::Event;
+use common::observe::{Event, Observed};
 use common::raft::Raft;
 use common::raft::log::Index;
 
 use super::ledger::Ledger;
 
-pub(super) fn judge(ledger: &Ledger, raft: &Raft, events: &[Event]) -> Result<(), String> {
-    let leads = events.iter().any(|event| matches!(event, Event::BecomeLeader { .. }));
+pub(super) fn judge(ledger: &Ledger, raft: &Raft, events: &[Observed]) -> Result<(), String> {
+    let is_office = |observed: &Observed| matches!(observed.event, Event::BecomeLeader { .. });
+    let leads = events.iter().any(is_office);
     if !leads {
         return Ok(());
     }

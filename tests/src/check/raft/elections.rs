@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use common::identity::NodeId;
-use common::observe::Event;
+use common::observe::{Event, Observed};
 use common::raft::message::Ballot;
 
 /// Who led, and who voted for whom.
@@ -18,8 +18,8 @@ pub(super) struct Elections {
 }
 
 impl Elections {
-    pub(super) fn on_commit(&mut self, node: NodeId, events: &[Event]) -> Result<(), String> {
-        for event in events {
+    pub(super) fn on_commit(&mut self, node: NodeId, events: &[Observed]) -> Result<(), String> {
+        for Observed { event, .. } in events {
             if let Event::BecomeLeader { term } = event {
                 let leader = *self.leaders.entry(*term).or_insert(node);
                 if leader != node {

@@ -25,7 +25,7 @@ use common::kv::state::State;
 use common::kv::store::Item;
 use common::kv::value::Value;
 use common::modes::Mode;
-use common::observe::Event;
+use common::observe::{Event, Observed};
 use common::raft::Raft;
 use common::raft::log::{Entry, Index, Payload, Term};
 
@@ -229,9 +229,13 @@ impl Ledger {
     }
 
     /// The state of a node is the ledger's at that index.
-    pub(super) fn compare(&self, raft: &Raft, events: &[Event]) -> Result<(), String> {
-        let applied = events.iter().filter_map(|event| {
-            if let Event::Apply { index, hash } = event { Some((*index, *hash)) } else { None }
+    pub(super) fn compare(&self, raft: &Raft, events: &[Observed]) -> Result<(), String> {
+        let applied = events.iter().filter_map(|observed| {
+            if let Event::Apply { index, hash } = &observed.event {
+                Some((*index, *hash))
+            } else {
+                None
+            }
         });
         for (index, hash) in applied.chain([(raft.applied_index(), raft.state_hash())]) {
             let expected = self.at(index).map_or(State::new(self.mode).hash(), |e| e.state_hash);

@@ -3,10 +3,12 @@
 //!
 //! Source: State Machine Safety, Raft Figure 3; pitfalls R20, R21.
 
-use common::observe::Event;
+use common::observe::{Event, Observed};
 
-pub(super) fn judge(events: &[Event]) -> Result<(), String> {
-    let is_alarm =
-        |event: &&Event| matches!(event, Event::Diverged { .. } | Event::Contradiction { .. });
-    events.iter().find(is_alarm).map_or(Ok(()), |event| Err(format!("{event:?}")))
+pub(super) fn judge(events: &[Observed]) -> Result<(), String> {
+    let alarm = events
+        .iter()
+        .map(|observed| &observed.event)
+        .find(|event| matches!(event, Event::Diverged { .. } | Event::Contradiction { .. }));
+    alarm.map_or(Ok(()), |event| Err(format!("{event:?}")))
 }

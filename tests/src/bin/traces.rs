@@ -1,0 +1,144 @@
+//! Holds traces against the specifications, with TLC:
+//!
+//! ```text
+//! traces --lab raft --seeds 100             of simulated clusters, seeds 1 to 100
+//! traces --lab raft --seed 7                of one, whose steps are left in target/traces
+//! traces --lab raft FOLDER...               of real ones: a folder for each, with a file a node
+//! ```
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use tests::sim;
+use tests::sim::lab::Lab;
+use tests::sim::recorder::Recording;
+use tests::trace::check::{self, Rejection, Verdict};
+use tests::trace::{self, Behaviour, Line};
+
+/// Where it leaves what it has made.
+const FOLDER: &str = "target/traces";
+
+struct Arguments {
+    labs: Vec<Lab>,
+    seeds: Vec<u64>,
+    folders: Vec<PathBuf>,
+}
+
+/// A trace, and where it is from.
+struct Trace {
+    source: String,
+    lines: Vec<Line>,
+    behaviour: Behaviour,
+}
+
+fn main() -> ExitCode {
+    let Some(arguments) = arguments() else {
+        eprintln!(
+            "usage: traces [--lab broadcast|causal|raft|all] [--seed N | --seeds COUNT | FOLDER...]"
+        );
+        return ExitCode::from(2);
+    };
+    let mut is_well = true;
+    for lab in &arguments.labs {
+        match judge(*lab, &arguments) {
+            Ok(accepted) => is_well &= accepted,
+            Err(error) => {
+                eprintln!("traces: {lab}: {error}");
+                return ExitCode::from(70);
+            }
+        }
+    }
+    if is_well { ExitCode::SUCCESS } else { ExitCode::from(7) }
+}
+
+/// None if the command line says anything else.
+fn arguments() -> Option<Arguments> {
+    let mut found = Arguments { labs: Lab::ALL.to_vec(), seeds: Vec::new(), folders: Vec::new() };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        match name.as_str() {
+            "--lab" => match arguments.next()?.as_str() {
+                "all" => found.labs = Lab::ALL.to_vec(),
+                lab => found.labs = vec![lab.parse().ok()?],
+            },
+            "--seed" => found.seeds = vec![arguments.next()?.parse().ok()?],
+            "--seeds" => found.seeds = (1..=arguments.next()?.parse().ok()?).collect(),
+            folder if !folder.starts_with('-') => found.folders.push(folder.into()),
+            _ => return None,
+        }
+    }
+    (found.seeds.is_empty() != found.folders.is_empty()).then_some(found)
+}
+
+/// Whether the specification of the lab allows all traces.
+fn judge(lab: Lab, arguments: &Arguments) -> io::Result<bool> {
+    let begun = Instant::now();
+    let mut traces = Vec::new();
+    for seed in &arguments.seeds {
+        traces.push(simulated(lab, *seed)?);
+    }
+    for folder in &arguments.folders {
+        traces.push(of(lab, folder.display().to_string(), trace::read(folder)?)?);
+    }
+    let behaviours: Vec<Behaviour> = traces.iter().map(|trace| trace.behaviour.clone()).collect();
+    let steps: usize = behaviours.iter().map(|behaviour| behaviour.steps.len()).sum();
+    let verdict = check::check(lab, &behaviours, Path::new(FOLDER))?;
+    for (name, count) in check::coverage(&behaviours) {
+        println!("{lab:<10} {name:<24} {count:>8}");
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let of = format!("{} traces, {steps} steps", traces.len());
+    match verdict {
+        Verdict::Accepted { states } => {
+            println!("{lab:<10} {of}: accepted, {states} states, {seconds:.1} s");
+            Ok(true)
+        }
+        Verdict::Rejected(rejection) => {
+            println!("{lab:<10} {of}: REJECTED after {seconds:.1} s");
+            tell(&traces[rejection.behaviour], &rejection)?;
+            Ok(false)
+        }
+    }
+}
+
+fn simulated(lab: Lab, seed: u64) -> io::Result<Trace> {
+    let outcome = sim::run(lab, seed, Recording::Trace);
+    if let Some(violation) = outcome.violation {
+        return Err(io::Error::other(format!("seed {seed} violates {violation}")));
+    }
+    of(lab, format!("seed {seed}"), trace::merge(outcome.trace))
+}
+
+fn of(lab: Lab, source: String, lines: Vec<Line>) -> io::Result<Trace> {
+    let behaviour = trace::behaviour(lab, &lines);
+    let behaviour = behaviour.map_err(|what| io::Error::other(format!("{source}: {what}")))?;
+    if behaviour.steps.is_empty() {
+        return Err(io::Error::other(format!("{source}: nothing has happened")));
+    }
+    Ok(Trace { source, lines, behaviour })
+}
+
+/// What is wrong with which step, and the steps before it.
+fn tell(trace: &Trace, rejection: &Rejection) -> io::Result<()> {
+    let Rejection { step, why, state, .. } = rejection;
+    println!("{}, step {}: {why}", trace.source, step + 1);
+    let steps = &trace.behaviour.steps;
+    for (number, earlier) in steps.iter().enumerate().take(step + 1).skip(step.saturating_sub(10)) {
+        println!("{:>6} {earlier}", number + 1);
+    }
+    println!("{state}");
+    let file = Path::new(FOLDER).join("rejected.ndjson");
+    let mut text = String::new();
+    for line in &trace.lines {
+        text += &serde_json::to_string(line)?;
+        text.push('\n');
+    }
+    fs::write(&file, text)?;
+    println!("the whole trace is in {}", file.display());
+    Ok(())
+}
