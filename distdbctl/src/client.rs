@@ -247,6 +247,7 @@ fn may_change(request: &Request) -> bool {
         | Request::Health
         | Request::Modes
         | Request::Explain { .. }
+        | Request::Trace(_)
         | Request::Fault(None) => false,
     }
 }

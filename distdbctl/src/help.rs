@@ -99,6 +99,14 @@ Examples:
 pub(crate) const AFTER_HELP: &str = "--help tells more: environment, output, exit codes, examples. \
      'distdbctl COMMAND --help' tells of one command.";
 
+/// Below the help of `trace`.
+pub(crate) const AFTER_TRACE: &str = "\
+Each node keeps the last 4,096 events in memory, and as many that tell of links, offices and members.
+All nodes in the runtime directory are asked, or those that --node names. A line is: Lamport clock, node,
+how long ago, event, what belongs to it; an entry of the log is called TERM/INDEX. Heartbeats are left
+out but with -v. In the order of the clock nothing comes before what caused it.
+";
+
 /// Below the help of `put`.
 pub(crate) const AFTER_PUT: &str = "\
 Without VALUE, or with '-', the value is read from stdin, byte by byte, to its end. Behind '--'

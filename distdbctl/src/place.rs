@@ -20,7 +20,7 @@ pub(crate) fn one(globals: &Globals) -> Result<PathBuf, Problem> {
     match (sockets.pop(), sockets.is_empty()) {
         (Some(socket), true) => Ok(socket),
         (None, _) | (Some(_), false) => {
-            Err(Problem::usage("several nodes are named; only bench takes more than one"))
+            Err(Problem::usage("several nodes are named; only bench and trace take more than one"))
         }
     }
 }
@@ -41,6 +41,16 @@ pub(crate) fn several(globals: &Globals) -> Result<Vec<PathBuf>, Problem> {
         Err(error) => Err(Problem::usage(error.to_string())),
     };
     names.into_iter().map(path_of).collect()
+}
+
+/// The sockets of the nodes that are named; where none is, all in the runtime directory.
+pub(crate) fn named_or_all(globals: &Globals) -> Result<Vec<PathBuf>, Problem> {
+    let is_named = globals.socket.iter().any(|path| !path.is_empty())
+        || globals.node.iter().any(|name| !name.is_empty());
+    if is_named {
+        return several(globals);
+    }
+    Ok(all(globals)?.into_iter().map(|(_, path)| path).collect())
 }
 
 /// All sockets in the runtime directory, with their nodes' names, in the order of these.

@@ -170,6 +170,7 @@ fn patience(request: &Request) -> Patience {
         | Request::Health
         | Request::Sync { .. }
         | Request::Fault(_)
+        | Request::Trace(_)
         | Request::Modes
         | Request::Explain { .. } => Patience::Little,
     }

@@ -268,16 +268,18 @@ impl Driver {
         }
     }
 
-    /// Faults are the links' matter; all else is the core's.
+    /// Faults are the links' matter, and what was observed is the witness's; all else is the core's.
     fn on_request(&mut self, id: RequestId, call: Call, effects: &mut Effects<Node>) {
-        if let Request::Fault(fault) = &call.request {
+        let outcome = if let Request::Fault(fault) = &call.request {
             let is_member =
                 |name: &str| self.node.other_members().any(|member| member.name.as_str() == name);
-            let outcome = self.faults.apply(fault.as_ref(), is_member).map(Reply::Fault);
-            effects.answer(id, Answer::Reply(self.node.header(), outcome));
+            self.faults.apply(fault.as_ref(), is_member).map(Reply::Fault)
+        } else if let Request::Trace(recent) = &call.request {
+            Ok(Reply::Trace(self.witness.recent(self.origin.elapsed(), recent.clone())))
         } else {
-            self.node.step(self.now(), Input::Request { id, call }, effects);
-        }
+            return self.node.step(self.now(), Input::Request { id, call }, effects);
+        };
+        effects.answer(id, Answer::Reply(self.node.header(), outcome));
     }
 
     /// Tells the tasks around the links, and systemd, what has become of the node.

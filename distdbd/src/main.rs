@@ -20,6 +20,7 @@ mod fault;
 mod peers;
 mod place;
 mod process;
+mod recorder;
 mod trace;
 mod upkeep;
 mod witness;

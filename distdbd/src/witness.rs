@@ -1,12 +1,15 @@
-//! What the core did, told to logs and to the trace file.
+//! What the core did, told to logs, to the flight recorder and to the trace file.
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use common::control;
+use common::control::trace::Recent;
 use common::identity::{NodeId, NodeName};
 use common::observe::{CausalEvent, Event, Observed};
 
+use crate::recorder::Recorder;
 use crate::trace::Trace;
 
 /// Whom events are told to.
@@ -14,12 +17,14 @@ use crate::trace::Trace;
 pub(crate) struct Witness {
     node: NodeName,
     id: NodeId,
+    recorder: Recorder,
     trace: Option<Trace>,
 }
 
 impl Witness {
     pub(crate) fn new(node: NodeName, id: NodeId, trace: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { node, id, trace: trace.map(Trace::open).transpose()? })
+        let trace = trace.map(Trace::open).transpose()?;
+        Ok(Self { node, id, recorder: Recorder::default(), trace })
     }
 
     /// What the node's Lamport clock said in the last line of the trace: it goes on from there.
@@ -32,14 +37,22 @@ impl Witness {
     /// # Errors
     ///
     /// The trace can't be written.
-    pub(crate) fn observe(&mut self, at: Duration, events: &[Observed]) -> io::Result<bool> {
+    pub(crate) fn observe(&mut self, at: Duration, events: Vec<Observed>) -> io::Result<bool> {
+        if let Some(trace) = &mut self.trace {
+            trace.write((&self.node, self.id), at, &events)?;
+        }
+        let mut has_news = false;
         for observed in events {
             log(&observed.event);
+            has_news |= observed.event.is_news();
+            self.recorder.take(at, observed);
         }
-        if let Some(trace) = &mut self.trace {
-            trace.write((&self.node, self.id), at, events)?;
-        }
-        Ok(events.iter().any(|observed| observed.event.is_news()))
+        Ok(has_news)
+    }
+
+    /// What was observed of late.
+    pub(crate) fn recent(&self, now: Duration, recent: Recent) -> control::trace::Trace {
+        self.recorder.tell((&self.node, self.id), now, recent)
     }
 }
 

@@ -94,11 +94,18 @@ background() {
 
 # Starts a node without waiting for it.
 spawn_node() {
-    local name=$1
+    local name=$1 trace=()
     shift
+    # For `make trace-check`: a folder for each test, a file in it for each node.
+    if [ -n "${TRACES:-}" ]; then
+        local folder
+        folder=$TRACES/$(basename "$BATS_TEST_FILENAME" .bats)-$BATS_TEST_NUMBER
+        mkdir -p "$folder"
+        trace=(--trace "$folder/$name.ndjson")
+    fi
     rm -f "$DISTDB_RUNTIME_DIR/$name/peer.addr"
     "$bin/distdbd" --node "$name" --listen "${listen:-127.0.0.1:0}" \
-        --data-dir "${data_dir:-$dir/data-$name}" --mode "$mode" "$@" \
+        --data-dir "${data_dir:-$dir/data-$name}" --mode "$mode" "${trace[@]}" "$@" \
         >>"$dir/$name.log" 2>&1 </dev/null 3>&- 4>&- &
     pids[$name]=$!
 }

@@ -226,6 +226,7 @@ impl Names {
             }
             Reply::Hello(hello) => format!("hello of {}", hello.node),
             Reply::Fault(_) => "faults".to_owned(),
+            Reply::Trace(told) => format!("{} events", told.events.len()),
             Reply::MemberChanged(told) => told.summary.clone(),
             Reply::Transferred(told) => format!("{} leads", told.leader),
             Reply::Modes(told) => {
@@ -287,6 +288,7 @@ fn request(request: &Request) -> String {
         Request::Health => "health".to_owned(),
         Request::Sync { .. } => "sync".to_owned(),
         Request::Fault(_) => "fault".to_owned(),
+        Request::Trace(_) => "trace".to_owned(),
         Request::Member { change, member, dry_run } => {
             format!("member {change:?} {member}, dry run: {dry_run}")
         }

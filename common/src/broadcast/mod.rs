@@ -359,6 +359,7 @@ impl Broadcast {
             | Request::Wait(_)
             | Request::Live
             | Request::Fault(_)
+            | Request::Trace(_)
             | Request::Member { .. }
             | Request::TransferLeader { .. }
             | Request::ModeSet { .. }

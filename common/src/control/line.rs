@@ -20,6 +20,7 @@ use crate::control::failure::{ErrorCode, Failure};
 use crate::control::fault::Direction;
 use crate::control::line::txn::{ComparePart, OpPart};
 use crate::control::request::{Call, MemberChange, Purpose, Read, Request, RequestTag};
+use crate::control::trace::Recent;
 use crate::control::watching::EventKind;
 use crate::kv::key::{Key, KeyError, check_prefix};
 use crate::modes::{Mode, Resolver, Rule};
@@ -120,10 +121,11 @@ members! {
     slots: u32,
     no_wait: bool,
     events: Vec<EventKind>,
+    last_ms: u64,
 }
 
 /// The operations of this version.
-const OPERATIONS: [&str; 40] = [
+const OPERATIONS: [&str; 41] = [
     "hello",
     "put",
     "get",
@@ -150,6 +152,7 @@ const OPERATIONS: [&str; 40] = [
     "explain",
     "sync",
     "fault",
+    "trace",
     "txn",
     "history",
     "diff",
@@ -247,6 +250,7 @@ impl Line {
             "modes" => Request::Modes,
             "explain" => self.take_explain()?,
             "fault" => Request::Fault(self.take_fault()?),
+            "trace" => Request::Trace(self.take_recent()),
             "hello" => Request::Hello,
             "status" => Request::Status,
             "members" => Request::Members,
@@ -282,6 +286,12 @@ impl Line {
     fn take_member(&mut self, change: MemberChange) -> Result<Request, Failure> {
         let member = self.member.take().ok_or_else(|| missing("member"))?.to_string();
         Ok(Request::Member { change, member, dry_run: self.take_dry_run() })
+    }
+
+    fn take_recent(&mut self) -> Recent {
+        let last = self.last_ms.take().map(Duration::from_millis);
+        let limit = self.limit.take().map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Recent { last, limit }
     }
 
     fn take_dry_run(&mut self) -> bool {

@@ -33,6 +33,7 @@ pub mod line;
 pub mod reply;
 pub mod request;
 pub mod status;
+pub mod trace;
 pub mod watching;
 
 use std::sync::Arc;

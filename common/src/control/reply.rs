@@ -10,6 +10,7 @@ use crate::control::failure::Failure;
 use crate::control::fault::Faults;
 use crate::control::kv::reply::KvReply;
 use crate::control::status::{Check, Hello, Members, Status};
+use crate::control::trace::Trace;
 use crate::control::watching::WatchBegun;
 use crate::identity::{LeaseId, NodeName};
 use crate::kv::key::Key;
@@ -128,6 +129,8 @@ pub enum Reply {
     Sync(Synced),
     /// Of `fault`.
     Fault(Faults),
+    /// Of `trace`.
+    Trace(Trace),
     /// Of `member_remove` and `member_promote`.
     MemberChanged(MemberChanged),
     /// Of `transfer_leader`.

@@ -10,6 +10,7 @@ use crate::control::acks::Acks;
 use crate::control::condition::Condition;
 use crate::control::fault::Fault;
 use crate::control::kv::{Kv, OnceId};
+use crate::control::trace::Recent;
 use crate::control::watching::EventKind;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
@@ -183,6 +184,8 @@ pub enum Request {
     },
     /// Sets, clears or tells the faults of this node's own links, disk and clock.
     Fault(Option<Fault>),
+    /// What the node has observed of late.
+    Trace(Recent),
     /// Changes who belongs to the cluster.
     Member {
         /// How.
@@ -318,6 +321,7 @@ impl Request {
             | Self::Health
             | Self::Sync { .. }
             | Self::Fault(_)
+            | Self::Trace(_)
             | Self::Member { .. }
             | Self::TransferLeader { .. }
             | Self::Modes

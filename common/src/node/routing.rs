@@ -56,6 +56,7 @@ impl Node {
             | Request::Ready
             | Request::Health
             | Request::Fault(_)
+            | Request::Trace(_)
             | Request::Explain { .. } => {
                 let outcome = self.answer_itself(now, id, call, effects);
                 if let Some(outcome) = outcome {
@@ -170,7 +171,9 @@ impl Node {
             Request::Ready => Ok(Reply::Check(self.readiness())),
             Request::Health => Ok(Reply::Check(self.health())),
             Request::Explain { key, purpose } => self.explain(now, key.as_ref(), purpose),
-            Request::Fault(_) => unreachable!("the driver has the links, and their faults"),
+            Request::Fault(_) | Request::Trace(_) => {
+                unreachable!("the driver has the links, their faults, and what was observed")
+            }
             Request::Put { .. }
             | Request::Get { .. }
             | Request::Delete { .. }

@@ -18,7 +18,7 @@ pub struct Observed {
     pub event: Event,
 }
 
-/// A line of a trace: a JSON object.
+/// A line of a trace: a JSON object. No event may have a member that is called as one of these.
 #[derive(Debug, Serialize)]
 pub struct Line<'a> {
     v: u32,
@@ -26,7 +26,7 @@ pub struct Line<'a> {
     lc: u64,
     seq: u64,
     node: &'a NodeName,
-    id: NodeId,
+    node_id: NodeId,
     at_us: u64,
     #[serde(flatten)]
     event: &'a Event,
@@ -38,12 +38,12 @@ impl<'a> Line<'a> {
 
     /// The `seq`-th line of a process of this node, `at_us` microseconds after its start.
     pub fn new(
-        (node, id): (&'a NodeName, NodeId),
+        (node, node_id): (&'a NodeName, NodeId),
         seq: u64,
         at_us: u64,
         observed: &'a Observed,
     ) -> Self {
         let Observed { lamport, event } = observed;
-        Self { v: Self::VERSION, lab: event.lab(), lc: *lamport, seq, node, id, at_us, event }
+        Self { v: Self::VERSION, lab: event.lab(), lc: *lamport, seq, node, node_id, at_us, event }
     }
 }

@@ -83,6 +83,7 @@ impl Work {
             | Request::Conflicts { .. }
             | Request::Resolve { .. }
             | Request::Fault(_)
+            | Request::Trace(_)
             | Request::Explain { .. } => unreachable!("these are not for raft"),
         }
     }

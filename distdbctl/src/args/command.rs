@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use common::control::acks::Acks;
 
-use crate::args::command::cluster::{Explain, Member, Mode};
+use crate::args::command::cluster::{Explain, Member, Mode, Trace};
 use crate::args::command::data::{Compact, Diff, Export, History, Import, Lease, Revert, Txn};
 use crate::args::command::fault::Fault;
 use crate::args::command::hold::{Elect, Leader, Lock};
@@ -101,6 +101,9 @@ pub(crate) enum Command {
     Mode(Mode),
     /// Say why reads and writes work, or don't, and what to do; exit 7 if they don't
     Explain(Explain),
+    /// Print what nodes have observed of late, in causal order; exit 7 if a node does not answer
+    #[command(after_help = help::AFTER_TRACE)]
+    Trace(Trace),
     /// Whether the daemon works at all
     Live,
     /// Whether the node serves; exit 7 if not

@@ -21,6 +21,7 @@ mod mode;
 mod paper;
 mod siblings;
 mod status;
+mod trace;
 mod txn;
 mod watch;
 
@@ -68,6 +69,7 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Problem> {
         Command::Member(member) => member::member(&client()?, member, output),
         Command::Mode(mode) => mode::mode(&client()?, mode, output),
         Command::Explain(explain) => explain::explain(&client()?, &explain, output),
+        Command::Trace(args) => trace::trace(globals, &args, output),
         Command::Live => check::live(&client()?, output),
         Command::Ready => check::ready(&client()?, output),
         Command::Health => check::health(&client()?, output),

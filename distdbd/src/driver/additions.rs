@@ -33,6 +33,7 @@ impl Additions<'_> {
             | Reply::Check(_)
             | Reply::Sync(_)
             | Reply::Fault(_)
+            | Reply::Trace(_)
             | Reply::MemberChanged(_)
             | Reply::Transferred(_)
             | Reply::Modes(_)

@@ -48,7 +48,7 @@ impl Driver {
     fn deliver(&mut self, outbox: Outbox<Node>) -> io::Result<bool> {
         let Outbox { messages, disconnects, answers, tasks, events } = outbox;
         // Before anything that it may make happen elsewhere.
-        let is_news = self.witness.observe(self.origin.elapsed(), &events)?;
+        let is_news = self.witness.observe(self.origin.elapsed(), events)?;
         self.peers.send(self.node.clock(), messages);
         for peer in disconnects {
             self.peers.disconnect(peer);

@@ -55,7 +55,7 @@ fn is_about_keys(answer: &Answer) -> bool {
         Reply::Watch(_) | Reply::Wait(_) | Reply::Sync(_) => true,
         Reply::Hello(_) | Reply::Cancel(_) | Reply::Status(_) | Reply::Members(_) => false,
         Reply::Check(_) | Reply::Fault(_) | Reply::Explain(_) | Reply::Modes(_) => false,
-        Reply::MemberChanged(_) | Reply::Transferred(_) => false,
+        Reply::MemberChanged(_) | Reply::Transferred(_) | Reply::Trace(_) => false,
     }
 }
 

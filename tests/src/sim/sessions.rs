@@ -305,6 +305,7 @@ fn context_of(reply: &Reply) -> Option<&String> {
         | Reply::Check(_)
         | Reply::Sync(_)
         | Reply::Fault(_)
+        | Reply::Trace(_)
         | Reply::MemberChanged(_)
         | Reply::Transferred(_)
         | Reply::Modes(_)

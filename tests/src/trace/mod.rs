@@ -41,6 +41,7 @@ pub struct Line {
     /// The node's name.
     pub node: String,
     /// Its id.
+    #[serde(rename = "node_id")]
     pub id: Value,
     /// The event's name.
     pub ev: String,

@@ -7,6 +7,7 @@ use crate::causal::clock::Dot;
 use crate::causal::context::Context;
 use crate::control::fault::{Fault, FaultKind};
 use crate::control::request::{Range, Selection};
+use crate::control::trace::Recent;
 use crate::identity::NodeId;
 use crate::kv::value::Value;
 
@@ -289,6 +290,10 @@ fn any_administration() -> impl Strategy<Value = Request> {
             dry_run
         }),
         Just(Request::Modes),
+        (prop::option::of(0..u32::MAX), prop::option::of(0..usize::MAX)).prop_map(|(ms, limit)| {
+            let last = ms.map(|ms| Duration::from_millis(ms.into()));
+            Request::Trace(Recent { last, limit })
+        }),
         (prop::option::of(any_key()), prop::option::of(purpose))
             .prop_map(|(key, purpose)| Request::Explain { key, purpose }),
     ]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::control::line::{Line, kv, milliseconds};
 use crate::control::request::{MemberChange, Purpose, Request};
+use crate::control::trace::Recent;
 use crate::modes::Rule;
 
 impl Line {
@@ -57,6 +58,9 @@ impl Line {
             Request::Cancel { target } => self.target = Some(target.clone()),
             Request::Wait(condition) => self.r#for = Some(condition.to_string().into()),
             Request::Fault(fault) => self.set_fault(fault.as_ref()),
+            Request::Trace(Recent { last, limit }) => {
+                (self.last_ms, self.limit) = (last.map(milliseconds), limit.map(|n| n as u64));
+            }
             Request::Sync { prefix, dry_run } => {
                 self.prefix = prefix.as_deref().map(Arc::from);
                 self.dry_run = dry_run.then_some(true);
@@ -106,6 +110,7 @@ fn op(request: &Request) -> &'static str {
         Request::Cancel { .. } => "cancel",
         Request::Wait(_) => "wait",
         Request::Fault(_) => "fault",
+        Request::Trace(_) => "trace",
         Request::Status => "status",
         Request::Members => "members",
         Request::Live => "live",

@@ -1,11 +1,14 @@
-//! The flags of `member`, `mode` and `explain`.
+//! The flags of `member`, `mode`, `explain` and `trace`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use common::control::request::Purpose;
 use common::modes;
 
+use crate::args::duration;
 use crate::help;
 
 /// `member`.
@@ -137,4 +140,20 @@ impl From<PurposeName> for Purpose {
             PurposeName::Write => Self::Write,
         }
     }
+}
+
+/// `trace`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Trace {
+    /// Of how long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) last: Duration,
+    /// No more events than that, the newest
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) limit: usize,
+    /// Draw a column for each node, and an arrow for each message
+    #[arg(long)]
+    pub(crate) diagram: bool,
+    /// What distdbd --trace, or trace --output json, has written: no node is asked then
+    pub(crate) files: Vec<PathBuf>,
 }
