@@ -19,7 +19,7 @@ SCRIPTS := .ci/run .ci/tools .ci/advisories $(wildcard tests/*.sh spec/*.sh test
 BATS_EXCLUDED := SC2004,SC2016,SC2030,SC2031,SC2034,SC2154,SC2317
 UNITS := lib/systemd/system
 
-.PHONY: build test cluster cluster-stop verify fix spec spec-quick spec-full sim mutants bench measure install clean help
+.PHONY: build test cluster cluster-stop verify fix spec spec-quick spec-full sim trace-check mutants bench measure install clean help
 
 build: ## build the release binaries (the default)
 	@.ci/tools cargo cc
@@ -70,6 +70,18 @@ spec-full: ## check all TLA+ models, some of which take minutes
 
 sim: ## play random histories in the simulator: SEEDS=200 of them, or just SEED=N; LAB=broadcast|causal|raft|all
 	cargo run --release --locked --quiet -p tests --bin sim -- --lab $(LAB) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+trace-check: ## hold traces of real clusters, and of SEEDS=200 simulated ones, against the specifications
+	@[ -n "$${TLC:-}" ] || command -v tlc >/dev/null || .ci/tools java pip
+	@.ci/tools cargo cc bats parallel socat jq script
+	cargo build --locked --workspace
+	rm -rf $(TARGET)/traces
+	@for lab in $(if $(filter all,$(LAB)),broadcast causal raft,$(LAB)); do \
+	    TRACES=$(TARGET)/traces/real/$$lab DISTDB_BIN=$(TARGET)/debug \
+	        bats --jobs $(JOBS) --filter-tags traced:$$lab tests/bats; \
+	done
+	cargo run --release --locked --quiet -p tests --bin traces -- --lab $(LAB) \
+	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --real $(TARGET)/traces/real)
 
 mutants: ## plant bugs one by one, and see that the check named for each catches it (20 minutes)
 	cargo run --locked --quiet -p tests --bin mutants -- $(MUTANTS)

@@ -19,6 +19,7 @@ is_in_conflict() {
     [ "$(get "$1" "$2" | jq .result.conflict)" = true ]
 }
 
+# bats test_tags=traced:causal
 @test "a put is answered when as many nodes as asked have it, and names them" {
     start_cluster 3
     put node1 k v | jq -e '.result.acks == ["node1"] and .header.mode == "causal"'
@@ -45,6 +46,7 @@ is_in_conflict() {
     expect 65 ctl --node node1 call put '{"key":"k","value":"v","acks":3}'
 }
 
+# bats test_tags=traced:causal
 @test "at the deadline a put says who has it, that it is applied, and it arrives later" {
     start_cluster 3 --enable-faults
     cut_off node3
@@ -63,6 +65,7 @@ is_in_conflict() {
     eventually holds node3 k2 v
 }
 
+# bats test_tags=traced:causal
 @test "L8: puts one after the other, and overwrites elsewhere, make no siblings" {
     start_cluster 3
     for i in {1..20}; do
@@ -84,6 +87,7 @@ is_in_conflict() {
     done
 }
 
+# bats test_tags=traced:causal
 @test "concurrent puts stand side by side, with one winner on all nodes" {
     start_cluster 3 --enable-faults
     put node1 k before '"acks":"all"' | jq -e .ok
@@ -108,6 +112,7 @@ is_in_conflict() {
     get node2 k | jq -e '.result.siblings | all(.node and .counter and .time_ms)'
 }
 
+# bats test_tags=traced:causal
 @test "a put without a context, and resolve, take the place of all siblings" {
     start_cluster 2 --enable-faults
     cut_off node2
@@ -126,6 +131,7 @@ is_in_conflict() {
     refute is_in_conflict node1 a
 }
 
+# bats test_tags=traced:causal
 @test "a put with a stale context stands beside what it has not seen" {
     start_cluster 2
     put node1 k one | jq -e .ok
@@ -146,6 +152,7 @@ is_in_conflict() {
     get node1 k | jq -e '.result.found'
 }
 
+# bats test_tags=traced:causal
 @test "L17: resolving on two nodes at once does not multiply, and can be resolved again" {
     start_cluster 2 --enable-faults
     cut_off node2
@@ -173,6 +180,7 @@ is_in_conflict() {
     done
 }
 
+# bats test_tags=traced:causal
 @test "L9: equal values written at once are no conflict" {
     start_cluster 2 --enable-faults
     cut_off node2
@@ -188,6 +196,7 @@ is_in_conflict() {
     done
 }
 
+# bats test_tags=traced:causal
 @test "a deletion takes what it has seen; a concurrent put stays" {
     start_cluster 2 --enable-faults
     put node1 k old '"acks":"all"' | jq -e .ok
@@ -203,6 +212,7 @@ is_in_conflict() {
     expect 1 ctl --node node1 delete gone
 }
 
+# bats test_tags=traced:causal
 @test "L11: what was deleted while a node was away does not come back with it" {
     start_cluster 3
     seq -f 'put doomed/%.0f x' 1 200 | ctl --node node1 batch >/dev/null

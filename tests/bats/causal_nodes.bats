@@ -20,6 +20,7 @@ trusts() {
     [ "$(suspicion "$1" "$2" suspected)" = false ]
 }
 
+# bats test_tags=traced:causal
 @test "L1: what was answered is there after all nodes are killed at once" {
     start_cluster 3
     for node in node1 node2 node3; do
@@ -61,6 +62,7 @@ trusts() {
     eventually holds node1 alone y
 }
 
+# bats test_tags=traced:causal
 @test "S8: a node that joins serves when it has what the others have" {
     start_cluster 1
     seq -f 'put key%05.0f value' 1 2000 | ctl --node node1 batch >/dev/null
@@ -241,6 +243,7 @@ EVENTS
     eventually have_one_state node1 node2
 }
 
+# bats test_tags=traced:causal
 @test "L6: a node that has lost its disk is another one, and takes nothing back" {
     start_cluster 2
     ctl --node node2 put k one --acks all

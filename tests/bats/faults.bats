@@ -25,6 +25,7 @@ sees_down() {
     [ "$(ctl --node "$1" call status | jq -r ".result.peers[] | select(.name == \"$2\").state")" = down ]
 }
 
+# bats test_tags=traced:broadcast
 @test "a partition: both sides take writes, differ afterwards, and sync repairs" {
     start_cluster 3 --enable-faults
     ctl --node node1 put before x
@@ -54,6 +55,7 @@ sees_down() {
     expect 0 ctl status --all
 }
 
+# bats test_tags=traced:broadcast
 @test "S5: sync after a partition does not bring back what was deleted" {
     start_cluster 3 --enable-faults
     ctl --node node1 put doomed x
@@ -71,6 +73,7 @@ sees_down() {
     have_one_state node1 node2 node3
 }
 
+# bats test_tags=traced:broadcast
 @test "a restart repairs as well" {
     start_cluster 3 --enable-faults
     cut_off_node3
@@ -97,6 +100,7 @@ sees_down() {
     [ -z "$(ctl --node node1 fault list -o json)" ]
 }
 
+# bats test_tags=traced:broadcast
 @test "S9: delayed, duplicated and doubled frames are applied once and in order" {
     start_cluster 2 --enable-faults
     ctl --node node1 fault duplicate node2 1
@@ -108,6 +112,7 @@ sees_down() {
     [ "$(ctl --node node2 call get '{"key":"key"}' | jq .result.version)" = 100 ]
 }
 
+# bats test_tags=traced:broadcast
 @test "L1 of the contract: writes lost by a link show in the lag" {
     start_cluster 2 --enable-faults
     ctl --node node1 fault drop node2 1 --out

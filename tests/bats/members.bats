@@ -23,6 +23,7 @@ is_led_by_other_than() {
     [ -n "$now" ] && [ "$now" != "$2" ]
 }
 
+# bats test_tags=traced:raft
 @test "a cluster of three has one leader, and lists it on every node" {
     start_cluster 3
     for node in node1 node2 node3; do
@@ -48,6 +49,7 @@ is_led_by_other_than() {
     expect 0 ctl --node node3 put after 3
 }
 
+# bats test_tags=traced:raft
 @test "M5: a dry run of a removal tells what would be, and changes nothing" {
     start_cluster 3
     expect 0 ctl --node node1 member remove node3 --dry-run
@@ -61,6 +63,7 @@ is_led_by_other_than() {
     expect 0 ctl --node node3 put still there
 }
 
+# bats test_tags=traced:raft
 @test "M5: a removal that would stop writes is refused, and its dry run is exit code 7" {
     start_cluster 3
     kill_node node3
@@ -76,6 +79,7 @@ is_led_by_other_than() {
     expect 0 ctl --node node2 put key value
 }
 
+# bats test_tags=traced:raft
 @test "R14: a removed node learns it and ends with 0, and the others go on" {
     start_cluster 3
     gone=$(other_than "$(leader node1)")
@@ -89,6 +93,7 @@ is_led_by_other_than() {
     expect 68 ctl --node "$gone" get key
 }
 
+# bats test_tags=traced:raft
 @test "M4: who was removed comes back with an empty directory, as somebody new" {
     start_cluster 3
     gone=$(other_than "$(leader node1)")
@@ -104,6 +109,7 @@ is_led_by_other_than() {
     [ "$(ctl --node "$gone" get key)" = value ]
 }
 
+# bats test_tags=traced:raft
 @test "M5: a leader that is removed hands over first" {
     start_cluster 3
     old=$(leader node1)
@@ -123,6 +129,7 @@ is_led_by_other_than() {
     has_voters node1 2
 }
 
+# bats test_tags=traced:raft
 @test "leadership moves to who is named, and without a name away from who has it" {
     start_cluster 3
     target=$(other_than "$(leader node1)")
@@ -136,6 +143,7 @@ is_led_by_other_than() {
     expect 0 ctl --node "$target" put key value
 }
 
+# bats test_tags=traced:raft
 @test "M7: members are the same after all have restarted" {
     start_cluster 3
     before=$(ctl --node node1 members -o json | jq -r '.name + " " + .id' | sort)

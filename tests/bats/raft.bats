@@ -23,6 +23,7 @@ status_of() {
     ctl --node "$1" status -o json | jq -r ".$2"
 }
 
+# bats test_tags=traced:raft
 @test "a leader is killed, and the next put succeeds within 2 s" {
     start_cluster 3
     for _ in 1 2; do
@@ -38,6 +39,7 @@ status_of() {
     done
 }
 
+# bats test_tags=traced:raft
 @test "who can't reach a majority says 69 in time and why, and serves when it is back" {
     start_cluster 3 --enable-faults
     cut=$(other_than "$(leader node1)")
@@ -62,6 +64,7 @@ status_of() {
     [ "$(status_of "$near" term)" = "$term" ]
 }
 
+# bats test_tags=traced:raft
 @test "O4: a leader that is told to end hands over, and nobody waits for an election" {
     # An election would take ten seconds at least.
     start_cluster 3 --election-timeout 10s
@@ -121,6 +124,7 @@ status_of() {
     done
 }
 
+# bats test_tags=traced:raft
 @test "M3: a second node at a wrong address stops no write, and can be removed" {
     start_single
     start_node node2 --join "$(address node1)" --advertise 127.0.0.1:1

@@ -3,6 +3,7 @@
 
 load common
 
+# bats test_tags=traced:broadcast
 @test "a write on any node is on every node" {
     start_cluster 3
     for i in 1 2 3; do
@@ -17,6 +18,7 @@ load common
     eventually have_one_state node1 node2 node3
 }
 
+# bats test_tags=traced:broadcast
 @test "S10: a reply says to how many peers a write was sent" {
     start_cluster 3
     [ "$(ctl --node node1 call put '{"key":"k","value":"v"}' | jq .result.sent_to)" = 2 ]
@@ -27,6 +29,7 @@ load common
     eventually sent_to_one
 }
 
+# bats test_tags=traced:broadcast
 @test "S7: concurrent writes of a key end alike on every node" {
     start_cluster 3
     for node in node1 node2 node3; do
@@ -40,6 +43,7 @@ load common
     holds node3 hot "$winner"
 }
 
+# bats test_tags=traced:broadcast
 @test "a cluster forms from --join to any one member" {
     start_node node1 --bootstrap
     start_node node2 --join "$(address node1)"
@@ -54,6 +58,7 @@ load common
     wait_for node1 key name
 }
 
+# bats test_tags=traced:broadcast
 @test "a node keeps trying to join until somebody is there" {
     start_node node1 --bootstrap
     port=$(address node1)
@@ -67,6 +72,7 @@ load common
     wait_for node1 members=2
 }
 
+# bats test_tags=traced:broadcast
 @test "joining twice adds nobody twice" {
     start_cluster 2
     for _ in 1 2; do
@@ -110,6 +116,7 @@ load common
     wait_for node1 key after
 }
 
+# bats test_tags=traced:broadcast
 @test "the others serve while a node is down" {
     start_cluster 3
     kill_node node1
@@ -118,6 +125,7 @@ load common
     expect 0 ctl --node node3 get name
 }
 
+# bats test_tags=traced:broadcast
 @test "S5: a key deleted while a node was down stays deleted" {
     start_cluster 3
     ctl --node node1 put doomed x
@@ -139,6 +147,7 @@ load common
     eventually have_one_state node1 node2 node3
 }
 
+# bats test_tags=traced:broadcast
 @test "S5: a deletion is a state of its own, synced to who joins" {
     start_cluster 2
     ctl --node node1 put doomed x
@@ -178,6 +187,7 @@ load common
     have_one_state node1 node2
 }
 
+# bats test_tags=traced:broadcast
 @test "S2: all nodes restart at once, and serve again" {
     start_cluster 3
     restart_cluster 3

@@ -4,6 +4,7 @@
 //! traces --lab raft --seeds 100             of simulated clusters, seeds 1 to 100
 //! traces --lab raft --seed 7                of one, whose steps are left in target/traces
 //! traces --lab raft FOLDER...               of real ones: a folder for each, with a file a node
+//! traces --lab raft --real FOLDER           of all in FOLDER/raft
 //! ```
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
@@ -23,10 +24,13 @@ use tests::trace::{self, Behaviour, Line};
 /// Where it leaves what it has made.
 const FOLDER: &str = "target/traces";
 
+#[derive(Default)]
 struct Arguments {
     labs: Vec<Lab>,
     seeds: Vec<u64>,
     folders: Vec<PathBuf>,
+    /// Has a folder for each lab, and that one for each cluster.
+    real: Option<PathBuf>,
 }
 
 /// A trace, and where it is from.
@@ -39,7 +43,7 @@ struct Trace {
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
         eprintln!(
-            "usage: traces [--lab broadcast|causal|raft|all] [--seed N | --seeds COUNT | FOLDER...]"
+            "usage: traces [--lab broadcast|causal|raft|all] [--seed N | --seeds COUNT] [--real FOLDER] [FOLDER...]"
         );
         return ExitCode::from(2);
     };
@@ -58,7 +62,7 @@ fn main() -> ExitCode {
 
 /// None if the command line says anything else.
 fn arguments() -> Option<Arguments> {
-    let mut found = Arguments { labs: Lab::ALL.to_vec(), seeds: Vec::new(), folders: Vec::new() };
+    let mut found = Arguments { labs: Lab::ALL.to_vec(), ..Arguments::default() };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         match name.as_str() {
@@ -68,11 +72,13 @@ fn arguments() -> Option<Arguments> {
             },
             "--seed" => found.seeds = vec![arguments.next()?.parse().ok()?],
             "--seeds" => found.seeds = (1..=arguments.next()?.parse().ok()?).collect(),
+            "--real" => found.real = Some(arguments.next()?.into()),
             folder if !folder.starts_with('-') => found.folders.push(folder.into()),
             _ => return None,
         }
     }
-    (found.seeds.is_empty() != found.folders.is_empty()).then_some(found)
+    let has_none = found.seeds.is_empty() && found.folders.is_empty() && found.real.is_none();
+    (!has_none).then_some(found)
 }
 
 /// Whether the specification of the lab allows all traces.
@@ -82,8 +88,8 @@ fn judge(lab: Lab, arguments: &Arguments) -> io::Result<bool> {
     for seed in &arguments.seeds {
         traces.push(simulated(lab, *seed)?);
     }
-    for folder in &arguments.folders {
-        traces.push(of(lab, folder.display().to_string(), trace::read(folder)?)?);
+    for folder in folders(lab, arguments)? {
+        traces.push(of(lab, folder.display().to_string(), trace::read(&folder)?)?);
     }
     let behaviours: Vec<Behaviour> = traces.iter().map(|trace| trace.behaviour.clone()).collect();
     let steps: usize = behaviours.iter().map(|behaviour| behaviour.steps.len()).sum();
@@ -104,6 +110,20 @@ fn judge(lab: Lab, arguments: &Arguments) -> io::Result<bool> {
             Ok(false)
         }
     }
+}
+
+/// Those of real clusters.
+fn folders(lab: Lab, arguments: &Arguments) -> io::Result<Vec<PathBuf>> {
+    let mut folders = arguments.folders.clone();
+    if let Some(real) = &arguments.real {
+        let mut clusters = Vec::new();
+        for entry in fs::read_dir(real.join(lab.to_string()))? {
+            clusters.push(entry?.path());
+        }
+        clusters.sort();
+        folders.append(&mut clusters);
+    }
+    Ok(folders)
 }
 
 fn simulated(lab: Lab, seed: u64) -> io::Result<Trace> {
