@@ -62,7 +62,6 @@ trusts() {
     eventually holds node1 alone y
 }
 
-# bats test_tags=traced:causal
 @test "S8: a node that joins serves when it has what the others have" {
     start_cluster 1
     seq -f 'put key%05.0f value' 1 2000 | ctl --node node1 batch >/dev/null

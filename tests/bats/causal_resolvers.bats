@@ -6,6 +6,7 @@ load causal
 
 mode=causal
 
+# bats test_tags=traced:causal
 @test "counters: incr on both sides adds up, and nothing is counted twice" {
     start_cluster 2 --enable-faults
     set_mode n/ causal counter
@@ -35,6 +36,7 @@ mode=causal
     expect 1 ctl --node node1 get n/c
 }
 
+# bats test_tags=traced:causal
 @test "sets: add wins over a concurrent remove, and elements are printed a line each" {
     start_cluster 2 --enable-faults
     set_mode s/ causal set

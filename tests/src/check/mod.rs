@@ -3,7 +3,8 @@
 //! A checker sees a node from outside: what went in, what came out, and what the store holds
 //! afterwards. It knows neither the network nor the faults, and takes no word of the node for what
 //! can be seen otherwise. One file holds one property, and says where it is from, under which name
-//! the specification (`spec/DistributedDb.tla`) has it, and which broken core it was seen to catch.
+//! the specification (`spec/DistributedDb.tla`) has it, and which broken core it was seen to catch;
+//! `spec/PROPERTIES.md` is the table of all that is promised, and of who looks.
 //!
 //! [`Checks`] feeds them all; [`convergence`] judges a cluster that has come to rest. Two look from
 //! further away, at what clients were answered: [`linearizability`] and [`revisions`].
