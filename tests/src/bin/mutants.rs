@@ -6,6 +6,7 @@
 //! A line that says what is wrong.
 //! file: common/src/raft/election.rs
 //! caught by: sim 400 one leader a term
+//! trace: raft 40
 //! ---
 //! what stands there
 //! ===
@@ -15,7 +16,8 @@
 //! `sim N PROPERTY` plays up to N seeds of the simulator's raft, and `causal N PROPERTY` of its
 //! causal mode; one of them must show a violation of the property. `test NAME` runs the unit tests
 //! of `common` whose names contain it, one of which must
-//! fail. The tree is copied to `target/mutants`, so that nothing here is touched.
+//! fail. Where a line begins with `trace:`, TLC must reject the trace of one of the first N seeds of
+//! that lab as well, whatever the simulator says of it. The tree is copied to `target/mutants`, so that nothing here is touched.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
@@ -30,6 +32,7 @@ struct Mutant {
     meaning: String,
     file: String,
     check: Check,
+    trace: Option<(String, String)>,
     before: String,
     after: String,
 }
@@ -66,10 +69,13 @@ fn run(only: &[String]) -> io::Result<bool> {
         let bug = planted(&mutant, &sound)?;
         fs::write(&path, bug)?;
         let caught = mutant.check.catches(&tree);
+        let rejected = mutant.trace.as_ref().map(|(lab, seeds)| rejects(&tree, lab, seeds));
         fs::write(&path, sound)?;
-        let caught = caught?;
-        missed += usize::from(caught.is_none());
-        let told = caught.unwrap_or_else(|| "NOT CAUGHT".to_owned());
+        let by = [Some(caught?), rejected.transpose()?];
+        let by: Vec<Option<String>> = by.into_iter().flatten().collect();
+        missed += usize::from(by.iter().any(Option::is_none));
+        let told = by.into_iter().map(|by| by.unwrap_or_else(|| "NOT CAUGHT".to_owned()));
+        let told = told.collect::<Vec<_>>().join("; ");
         println!("{:<28} {:<44} {told}", mutant.name, mutant.meaning);
     }
     println!("{} of {count} caught", count - missed);
@@ -111,6 +117,13 @@ fn parse(file: &Path) -> io::Result<Mutant> {
     };
     let target = member("file:")?;
     let check = member("caught by:")?;
+    let trace = match lines.next().map(|line| line.strip_prefix("trace:").ok_or_else(wrong)) {
+        Some(rest) => {
+            let (lab, seeds) = rest?.trim().split_once(' ').ok_or_else(wrong)?;
+            Some((lab.to_owned(), seeds.to_owned()))
+        }
+        None => None,
+    };
     let check = match check.split_once(' ') {
         Some(("test", name)) => Check::Test(name.to_owned()),
         Some((kind @ ("sim" | "causal"), rest)) => {
@@ -122,7 +135,7 @@ fn parse(file: &Path) -> io::Result<Mutant> {
     };
     let name = file.file_stem().ok_or_else(wrong)?.to_string_lossy().into_owned();
     let (before, after) = (before.to_owned(), after.trim_end_matches('\n').to_owned());
-    Ok(Mutant { name, meaning, file: target, check, before, after })
+    Ok(Mutant { name, meaning, file: target, check, trace, before, after })
 }
 
 fn planted(mutant: &Mutant, sound: &str) -> io::Result<String> {
@@ -158,6 +171,24 @@ impl Check {
             }
         }
     }
+}
+
+/// Where TLC finds that the mutant is not what is specified, if it does.
+fn rejects(tree: &Path, lab: &str, seeds: &str) -> io::Result<Option<String>> {
+    cargo(tree, &["build", "--release", "-p", "tests", "--bin", "traces"])?;
+    let mut traces = Command::new(fs::canonicalize(tree.join("../build/release/traces"))?);
+    traces.args(["--lab", lab, "--seeds", seeds]).current_dir(tree);
+    // The tree has no TLC of its own.
+    if let Ok(jar) = fs::canonicalize("target/tla/tla2tools.jar") {
+        traces.env("TLA2TOOLS_JAR", jar);
+    }
+    let output = traces.output()?;
+    let told = text(&output);
+    if output.status.code() == Some(70) {
+        return Err(io::Error::other(told));
+    }
+    let place = told.lines().find_map(|line| line.strip_prefix("REJECTED at "));
+    Ok(place.map(|place| format!("trace of {place}, of {seeds}")))
 }
 
 fn command(tree: &Path, arguments: &[&str]) -> Command {

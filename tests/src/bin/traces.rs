@@ -85,8 +85,15 @@ fn arguments() -> Option<Arguments> {
 fn judge(lab: Lab, arguments: &Arguments) -> io::Result<bool> {
     let begun = Instant::now();
     let mut traces = Vec::new();
+    let mut violations = 0;
     for seed in &arguments.seeds {
-        traces.push(simulated(lab, *seed)?);
+        let outcome = sim::run(lab, *seed, Recording::Trace);
+        // Its trace up to there may show as well what is wrong.
+        if let Some(violation) = &outcome.violation {
+            println!("{lab:<10} seed {seed} violates {violation}");
+            violations += 1;
+        }
+        traces.push(of(lab, format!("seed {seed}"), trace::merge(outcome.trace))?);
     }
     for folder in folders(lab, arguments)? {
         traces.push(of(lab, folder.display().to_string(), trace::read(&folder)?)?);
@@ -102,10 +109,10 @@ fn judge(lab: Lab, arguments: &Arguments) -> io::Result<bool> {
     match verdict {
         Verdict::Accepted { states } => {
             println!("{lab:<10} {of}: accepted, {states} states, {seconds:.1} s");
-            Ok(true)
+            Ok(violations == 0)
         }
         Verdict::Rejected(rejection) => {
-            println!("{lab:<10} {of}: REJECTED after {seconds:.1} s");
+            println!("{lab:<10} {of}: one is not allowed, {seconds:.1} s");
             tell(&traces[rejection.behaviour], &rejection)?;
             Ok(false)
         }
@@ -126,14 +133,6 @@ fn folders(lab: Lab, arguments: &Arguments) -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-fn simulated(lab: Lab, seed: u64) -> io::Result<Trace> {
-    let outcome = sim::run(lab, seed, Recording::Trace);
-    if let Some(violation) = outcome.violation {
-        return Err(io::Error::other(format!("seed {seed} violates {violation}")));
-    }
-    of(lab, format!("seed {seed}"), trace::merge(outcome.trace))
-}
-
 fn of(lab: Lab, source: String, lines: Vec<Line>) -> io::Result<Trace> {
     let behaviour = trace::behaviour(lab, &lines);
     let behaviour = behaviour.map_err(|what| io::Error::other(format!("{source}: {what}")))?;
@@ -146,7 +145,8 @@ fn of(lab: Lab, source: String, lines: Vec<Line>) -> io::Result<Trace> {
 /// What is wrong with which step, and the steps before it.
 fn tell(trace: &Trace, rejection: &Rejection) -> io::Result<()> {
     let Rejection { step, why, state, .. } = rejection;
-    println!("{}, step {}: {why}", trace.source, step + 1);
+    let name = trace.behaviour.steps[*step]["ev"].as_str().unwrap_or_default();
+    println!("REJECTED at {}, step {}, {name}: {why}", trace.source, step + 1);
     let steps = &trace.behaviour.steps;
     for (number, earlier) in steps.iter().enumerate().take(step + 1).skip(step.saturating_sub(10)) {
         println!("{:>6} {earlier}", number + 1);
