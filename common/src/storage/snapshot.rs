@@ -85,7 +85,9 @@ impl Kind {
 
     /// How far the snapshot in a file goes, by its name; none if it is no such file.
     pub fn mark_of(self, file: &str) -> Option<u64> {
-        u64::from_str_radix(file.strip_prefix(self.prefix())?, 16).ok()
+        // Only as we spell it: what else lies there is somebody else's.
+        let mark = u64::from_str_radix(file.strip_prefix(self.prefix())?, 16).ok()?;
+        (self.name(mark) == file).then_some(mark)
     }
 
     /// What a file of `owner` begins with.
@@ -210,8 +212,11 @@ fn read_frame(input: &mut impl Read, payload: &mut Vec<u8>) -> Result<bool, Snap
         return Err(SnapshotError::Damaged("a frame is too long"));
     }
     input.read_exact(&mut word)?;
-    payload.resize(length, 0);
-    input.read_exact(payload)?;
+    payload.clear();
+    // As it comes: a peer that tells of more than it sends takes no memory for it.
+    if input.take(length as u64).read_to_end(payload)? < length {
+        return Err(SnapshotError::Damaged("it ends too early"));
+    }
     if crc32fast::hash(payload) != u32::from_le_bytes(word) {
         return Err(SnapshotError::Damaged("a checksum is wrong"));
     }
@@ -247,6 +252,27 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 4;
             assert!(restored(&damaged).is_err(), "byte {at}");
+        }
+    }
+
+    /// Whoever says that much is to come, and sends no more, takes no memory for it.
+    #[test]
+    fn a_frame_takes_the_memory_of_what_has_come() {
+        let told = u32::try_from(FRAME_BYTES_MAX).expect("short").to_le_bytes();
+        let bytes = [told.as_slice(), &[0; 1_000]].concat();
+        let mut payload = Vec::new();
+        let outcome = read_frame(&mut bytes.as_slice(), &mut payload);
+        assert!(matches!(outcome, Err(SnapshotError::Damaged("it ends too early"))));
+        assert!(payload.capacity() < 10_000, "{}", payload.capacity());
+    }
+
+    #[test]
+    fn a_file_that_is_named_in_another_way_is_none_of_ours() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.mark_of(&kind.name(0x5a)), Some(0x5a));
+            for other in ["5a", "+00000000000005a", "000000000000005A", ""] {
+                assert_eq!(kind.mark_of(&format!("{}{other}", kind.prefix())), None, "{other}");
+            }
         }
     }
 }

@@ -84,7 +84,9 @@ fn name(number: u64) -> String {
 
 /// The number in a segment's name.
 pub(super) fn number_of(file: &str) -> Option<u64> {
-    u64::from_str_radix(file.strip_prefix("wal-")?, 16).ok()
+    // Only as we spell it: what else lies there is somebody else's.
+    let number = u64::from_str_radix(file.strip_prefix("wal-")?, 16).ok()?;
+    (name(number) == file).then_some(number)
 }
 
 impl Wal {

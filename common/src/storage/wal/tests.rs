@@ -266,3 +266,15 @@ fn d4_a_full_disk_is_noticed_before_the_segment_is() {
     let (wal, ..) = open(&mut disk).expect("sound");
     assert!(wal.has_spare);
 }
+
+/// A file that is named almost as a segment is: it is not read, and not in the way.
+#[test]
+fn a_stray_file_is_left_alone() {
+    for stray in ["wal-2", "wal-+000000000000002", "wal-000000000000000A", "wal-"] {
+        let (mut disk, _) = filled(3);
+        disk.create(stray, 10).expect("room");
+        let (_, frames, torn) = open(&mut disk).expect("sound");
+        assert_eq!((frames.len(), torn), (3, None), "{stray}");
+        assert!(disk.has(stray));
+    }
+}
