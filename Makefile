@@ -7,19 +7,23 @@ SHELL := bash
 N ?= 3
 SEEDS ?= 200
 LAB ?= all
+# What is fuzzed, and for how many seconds each.
+TARGET ?= all
+TIME ?= 600
 PREFIX ?= /usr/local
 DESTDIR ?=
 # Shell tests at a time: they wait more than they work.
 JOBS ?= $(shell echo $$((2 * $$(nproc))))
 
-TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
-RELEASE := $(TARGET)/release
+BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+RELEASE := $(BUILT)/release
 SCRIPTS := .ci/run .ci/tools .ci/advisories $(wildcard tests/*.sh spec/*.sh tests/bats/*.bash)
 # Not known to shellcheck: what bats and common.bash define, and that each test is a process.
 BATS_EXCLUDED := SC2004,SC2016,SC2030,SC2031,SC2034,SC2154,SC2317
 UNITS := lib/systemd/system
 
-.PHONY: build test cluster cluster-stop verify fix spec spec-quick spec-full sim trace-check mutants bench measure install clean help
+.PHONY: build test cluster cluster-stop verify fix spec spec-quick spec-full sim trace-check fuzz fuzz-quick \
+    mutants bench measure install clean help
 
 build: ## build the release binaries (the default)
 	@.ci/tools cargo cc
@@ -29,7 +33,7 @@ test: ## run everything that must pass: Rust tests and shell tests
 	@.ci/tools cargo cc bats parallel socat jq script
 	cargo build --locked --workspace
 	cargo test --locked --workspace
-	DISTDB_BIN=$(TARGET)/debug bats --jobs $(JOBS) tests/bats
+	DISTDB_BIN=$(BUILT)/debug bats --jobs $(JOBS) tests/bats
 
 cluster: build ## start N=3 nodes under ./run, and say how to use them
 	@DISTDB_BIN=$(RELEASE) tests/cluster.sh start $(N)
@@ -40,9 +44,11 @@ cluster-stop: ## stop the nodes that `make cluster` started
 verify: ## check format, lints, docs, licences, shell scripts and tidiness; writes nothing
 	@.ci/tools cargo cc cargo-fmt cargo-clippy cargo-deny
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	cargo deny check licenses bans sources
+	cargo deny --manifest-path tests/fuzz/Cargo.toml check licenses bans sources
 	@.ci/advisories
 	@if command -v shellcheck >/dev/null; then \
 	    shellcheck --external-sources $(SCRIPTS); \
@@ -75,13 +81,20 @@ trace-check: ## hold traces of real clusters, and of SEEDS=200 simulated ones, a
 	@[ -n "$${TLC:-}" ] || command -v tlc >/dev/null || .ci/tools java pip
 	@.ci/tools cargo cc bats parallel socat jq script
 	cargo build --locked --workspace
-	rm -rf $(TARGET)/traces
+	rm -rf $(BUILT)/traces
 	@for lab in $(if $(filter all,$(LAB)),broadcast causal raft,$(LAB)); do \
-	    TRACES=$(TARGET)/traces/real/$$lab DISTDB_BIN=$(TARGET)/debug \
+	    TRACES=$(BUILT)/traces/real/$$lab DISTDB_BIN=$(BUILT)/debug \
 	        bats --jobs $(JOBS) --filter-tags traced:$$lab tests/bats; \
 	done
 	cargo run --release --locked --quiet -p tests --bin traces -- --lab $(LAB) \
-	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --real $(TARGET)/traces/real)
+	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --real $(BUILT)/traces/real)
+
+fuzz: ## fuzz for TIME=600 seconds each: TARGET=control_line|peer_frame|node_step|wal|snapshot|txn|all
+	@.ci/tools cargo cc c++
+	tests/fuzz.sh $(TIME) $(filter-out all,$(TARGET))
+
+fuzz-quick: ## fuzz each for a few seconds, from the inputs in tests/fuzz/corpus
+	@$(MAKE) --no-print-directory fuzz TIME=6
 
 mutants: ## plant bugs one by one, and see that the check named for each catches it (20 minutes)
 	cargo run --locked --quiet -p tests --bin mutants -- $(MUTANTS)

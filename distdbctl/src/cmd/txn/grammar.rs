@@ -18,7 +18,7 @@ use common::kv::condition::{Compare, Relation, Target};
 use common::kv::key::{Key, check_prefix};
 use common::kv::value::Value;
 
-use crate::cmd::txn::words::{Mistake, Word, split};
+use super::words::{Mistake, Word, split};
 
 /// What is left of the text.
 struct Parser<'a> {

@@ -1,0 +1,5 @@
+//! See `fuzz::snapshot`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::snapshot::run(bytes));
