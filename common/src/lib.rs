@@ -19,12 +19,15 @@
 //!
 //! [`protocol`] is the shape of all protocols, [`broadcast`] the first of them, [`node`] routes
 //! requests to them. [`control`] is what clients say, [`peer`] what nodes say, [`storage`] what is
-//! kept. [`kv`] has keys, values and watches, [`observe`] what traces and logs are made of.
+//! kept. [`kv`] has keys, values and watches, [`observe`] what traces and logs are made of. A
+//! [`history`] is what clients saw, and [`check`] judges it.
 
 pub mod broadcast;
 pub mod causal;
+pub mod check;
 pub mod config;
 pub mod control;
+pub mod history;
 pub mod identity;
 pub mod kv;
 pub mod modes;

@@ -10,15 +10,14 @@
 //! - [`cluster`] starts real daemons on this machine, and kills, pauses and partitions them.
 //!
 //! What is right is not known to those who drive: [`check`] judges, from what went into a node and
-//! what came out, and judges simulations and scripts alike; and from a [`history`] of what clients
-//! were answered, real clusters as well. [`host`] is what both drive, a node with its [`disk`];
+//! what came out, and judges simulations and scripts alike; and from a [`common::history`] of what
+//! clients were answered, [`common::check`] judges real clusters as well. [`host`] is what both drive, a node with its [`disk`];
 //! [`describe`] puts into words what happened.
 
 pub mod check;
 pub mod cluster;
 pub mod describe;
 pub mod disk;
-pub mod history;
 pub mod host;
 pub mod script;
 pub mod sim;

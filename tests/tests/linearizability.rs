@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use common::check::linearizability::{self, STEPS_MAX, Verdict};
+use common::check::revisions;
 use common::control::condition::Condition;
+use common::history::{History, Outcome};
 use common::modes::Mode;
-use tests::check::linearizability::{self, STEPS_MAX, Verdict};
-use tests::check::revisions;
 use tests::cluster::workload::Workload;
 use tests::cluster::{LocalCluster, eventually};
-use tests::history::{History, Outcome};
 
 /// So many writes make a run.
 const WRITES: u64 = 2_000;

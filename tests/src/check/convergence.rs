@@ -5,7 +5,7 @@
 
 use common::node::Node;
 
-use super::Violation;
+use common::check::Violation;
 
 /// Judges whether all `nodes` hold the same.
 ///

@@ -7,7 +7,7 @@
 //! `spec/PROPERTIES.md` is the table of all that is promised, and of who looks.
 //!
 //! [`Checks`] feeds them all; [`convergence`] judges a cluster that has come to rest. Two look from
-//! further away, at what clients were answered: [`linearizability`] and [`revisions`].
+//! further away, at what clients were answered: [`common::check`].
 
 mod answers;
 pub mod causal;
@@ -15,7 +15,6 @@ pub mod convergence;
 mod delivery;
 mod invention;
 mod lag;
-pub mod linearizability;
 mod monotone;
 mod own_write;
 mod peers;
@@ -23,11 +22,7 @@ pub mod raft;
 mod readiness;
 mod recipients;
 mod resurrection;
-pub mod revisions;
-#[cfg(test)]
-mod sample;
 mod sync;
-mod table;
 mod versions;
 mod watches;
 
@@ -35,6 +30,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use common::broadcast::store::Entry;
+use common::check::Violation;
 use common::identity::NodeId;
 use common::kv::key::Key;
 use common::node::{Message, Node};
@@ -93,21 +89,6 @@ trait Check: fmt::Debug {
 
     /// The process of `node` has ended: what is remembered of its memory no longer counts.
     fn on_crash(&mut self, _node: NodeId) {}
-}
-
-/// A property that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Which.
-    pub property: &'static str,
-    /// What was seen.
-    pub what: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.property, self.what)
-    }
 }
 
 /// All checkers.

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::check::{linearizability, revisions};
 use crate::cluster::LocalCluster;
 use crate::cluster::workload::Workload;
 use crate::cluster::writer::{Progress, Writer, Written};
-use crate::history::History;
+use common::check::{linearizability, revisions};
+use common::history::History;
 
 /// Clients of the recorded workload, and the keys they share: few, so that they meet.
 const CLIENTS: usize = 4;

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::history::{Action, Answer, History, Observed, Outcome, Ticket};
+use common::history::{Action, Answer, History, Observed, Outcome, Ticket};
 
 /// A history in the making. The clock is read before a request is sent and after its answer came,
 /// so what is written down is never narrower than what was.

@@ -22,8 +22,8 @@ use common::control::request::{Call, Read, Request, Selection};
 
 use crate::cluster::client::{Client, Outcome, key, text, value_of};
 use crate::cluster::recorder::Recorder;
-use crate::history::{Action, History, Observed};
 use crate::sim::dice::Dice;
+use common::history::{Action, History, Observed};
 
 /// A daemon that is well answers so long after a request's own timeout at the latest.
 const GRACE: Duration = Duration::from_secs(1);
@@ -163,6 +163,7 @@ impl<'a> Session<'a> {
                     (Observed::Got(get.item.as_ref().map(value_of)), revision)
                 })
             }
+            Action::Swap { .. } => unreachable!("these clients swap nothing"),
             Action::Delete => {
                 let delete = client.try_ask(&call(Request::delete(Selection::Key(key))))?;
                 delete.map(|delete: Delete| {

@@ -12,8 +12,8 @@ use common::control::request::{Call, Request, RequestTag};
 use common::protocol::{Answer, Input, RequestId};
 use common::time::Time;
 
-use crate::check::Violation;
 use crate::check::raft::clients::{Ask, Heard, Said};
+use common::check::Violation;
 
 use super::lab::Lab;
 use super::world::{Happening, World};

@@ -10,7 +10,7 @@ use common::kv::key::Key;
 use common::kv::value::Value;
 use common::node::Node;
 
-use crate::check::Violation;
+use common::check::Violation;
 
 use super::world::World;
 

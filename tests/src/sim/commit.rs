@@ -9,7 +9,7 @@ use common::observe::Observed;
 use common::peer::hello::Hello;
 use common::protocol::{Input, Outbox};
 
-use crate::check::Violation;
+use common::check::Violation;
 
 use super::machine::Commit;
 use super::network::Packet;

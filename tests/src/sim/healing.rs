@@ -5,7 +5,8 @@ use common::control::request::{Call, Request};
 use common::protocol::{Answer, Input, RequestId};
 use common::time::Time;
 
-use crate::check::{Violation, convergence};
+use crate::check::convergence;
+use common::check::Violation;
 
 use super::world::World;
 

@@ -6,7 +6,8 @@ use common::protocol::{Input, Outbox};
 
 use crate::check::causal::CausalChecks;
 use crate::check::raft::RaftChecks;
-use crate::check::{self, Checks, Violation};
+use crate::check::{self, Checks};
+use common::check::Violation;
 
 use super::lab::Lab;
 use super::profile::Profile;

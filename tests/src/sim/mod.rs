@@ -61,7 +61,7 @@ pub mod statistics;
 mod tasks;
 mod world;
 
-use crate::check::Violation;
+use common::check::Violation;
 
 use crate::trace::Line;
 use lab::Lab;

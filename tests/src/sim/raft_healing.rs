@@ -10,8 +10,8 @@ use common::node::Node;
 use common::protocol::{Answer, Input};
 use common::raft::Raft;
 
-use crate::check::Violation;
 use crate::check::raft::RaftChecks;
+use common::check::Violation;
 
 use super::world::World;
 

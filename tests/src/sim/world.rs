@@ -8,9 +8,9 @@ use common::node::Message;
 use common::protocol::{Answer, Input, RequestId};
 use common::time::Time;
 
-use crate::check::Violation;
 use crate::describe::Names;
 use crate::host::{Host, Setup, StartError};
+use common::check::Violation;
 
 use super::agenda::Agenda;
 use super::callers::Callers;

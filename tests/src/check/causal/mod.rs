@@ -17,7 +17,7 @@ use common::node::{Message, Node, Record};
 use common::observe::{CausalEvent, Event};
 use common::protocol::{Input, Outbox};
 
-use super::Violation;
+use common::check::Violation;
 
 use answers::Answers;
 use ledger::Ledger;

@@ -8,7 +8,7 @@
 //!    writes, that is all there is to be linearizable; nothing needs to be searched for.
 //! 3. A stale read shows what was committed at its revision, and a process never goes back.
 //!
-//! Seen from the ledger; from the answers alone [`crate::check::linearizability`] judges.
+//! Seen from the ledger; from the answers alone [`common::check::linearizability`] judges.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -21,7 +21,7 @@ use common::node::{Message, Node, Record};
 use common::protocol::{Input, Outbox};
 use common::raft::Raft;
 
-use super::Violation;
+use common::check::Violation;
 
 use answers::Answers;
 use clients::Said;

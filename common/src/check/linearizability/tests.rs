@@ -1,4 +1,6 @@
-use crate::check::sample::{delete, failed_put, get, history, put, unknown_delete, unknown_put};
+use crate::check::sample::{
+    delete, failed_put, get, history, put, swap, unknown_delete, unknown_put, unknown_swap,
+};
 
 use super::*;
 
@@ -9,7 +11,7 @@ fn assert_accepted(operations: impl IntoIterator<Item = Operation>) {
 /// What is told of a history that must be refused.
 fn refused(operations: impl IntoIterator<Item = Operation>) -> String {
     match check(&history(operations), STEPS_MAX) {
-        Verdict::Violated(violation) => violation.what,
+        Verdict::Violated(explanation) => explanation.to_string(),
         verdict @ (Verdict::Linearizable | Verdict::Inconclusive { .. }) => panic!("{verdict:?}"),
     }
 }
@@ -209,4 +211,35 @@ The answers marked * contradict each other; the other rows are context.
    6       k    get        12.000   14.000  newer
 "
     );
+}
+
+/// A swap sees what it takes away, and nothing comes between.
+#[test]
+fn a_swap_stands_behind_what_it_asked_for() {
+    assert_accepted([put("a", 0, 10), swap("a", "b", 20, 30), get("b", 40, 50)]);
+    assert_accepted([put("a", 0, 90), swap("a", "b", 0, 90), swap("b", "c", 0, 90)]);
+    refused([swap("a", "b", 0, 10), put("a", 20, 30)]);
+    refused([put("a", 0, 10), put("b", 20, 30), swap("a", "c", 40, 50)]);
+    refused([put("a", 0, 10), delete(true, 20, 30), swap("a", "b", 40, 50)]);
+    refused([put("a", 0, 10), swap("a", "b", 20, 30), get("a", 40, 50)]);
+    refused([put("a", 0, 10), swap("a", "b", 0, 60), get("b", 20, 30), get("a", 40, 50)]);
+}
+
+/// Two that find the same value: a lost update.
+#[test]
+fn a_value_is_swapped_once() {
+    refused([put("a", 0, 10), swap("a", "b", 20, 90), swap("a", "c", 20, 90)]);
+    assert_accepted([put("a", 0, 10), swap("a", "b", 20, 90), unknown_swap("a", "c", 20)]);
+    let seen = [get("b", 100, 110), get("c", 120, 130)];
+    let swaps = [put("a", 0, 10), swap("a", "b", 20, 90), unknown_swap("a", "c", 20)];
+    refused(swaps.into_iter().chain(seen));
+}
+
+#[test]
+fn unknown_swap_counts_once_its_value_is_seen() {
+    assert_accepted([unknown_put("a", 0), unknown_swap("a", "b", 5), get("b", 20, 30)]);
+    assert_accepted([put("a", 0, 10), unknown_swap("a", "b", 5), delete(true, 20, 30)]);
+    refused([unknown_swap("a", "b", 5), get("b", 20, 30)]);
+    refused([unknown_swap("a", "b", 5), unknown_swap("b", "a", 5), get("b", 20, 30)]);
+    refused([unknown_put("a", 0), unknown_swap("a", "b", 5), get("b", 6, 7), get("a", 20, 30)]);
 }

@@ -2,7 +2,7 @@
 //! one before it left, and none stands before one that had returned before it began.
 //!
 //! Source: Herlihy and Wing 1990, "Linearizability: A Correctness Condition for Concurrent
-//! Objects". Pitfalls Q2, R9. It is judged from a [`History`], so of clusters that are simulated
+//! Objects". It is judged from a [`History`], so of clusters that are simulated
 //! and of real ones alike; seen to catch two copies in broadcast mode that don't hear each other.
 //!
 //! 1. A history is linearizable if what happened to each key is (Herlihy and Wing §3.1; Horn and
@@ -31,8 +31,9 @@ mod tests;
 
 use std::time::Duration;
 
-use crate::check::Violation;
 use crate::history::{History, Operation};
+
+pub use explain::{Explanation, Row};
 
 use explain::explain;
 use puzzle::Puzzle;
@@ -48,7 +49,7 @@ pub enum Verdict {
     /// There is an order.
     Linearizable,
     /// There is none, for a key.
-    Violated(Violation),
+    Violated(Box<Explanation>),
     /// The search was given up for these keys; with the others all is well.
     Inconclusive {
         /// Which.
@@ -64,8 +65,8 @@ pub fn check(history: &History, steps_max: u64) -> Verdict {
         match judge(&operations, &believed, Duration::ZERO, &mut steps_max.clone()) {
             Found::Order => {}
             Found::NoOrder => {
-                let what = explain(key, &operations, steps_max);
-                return Verdict::Violated(Violation { property: "linearizable", what });
+                let explanation = explain(key, &operations, steps_max);
+                return Verdict::Violated(Box::new(explanation));
             }
             Found::OutOfSteps => inconclusive.push(key.to_owned()),
         }

@@ -1,7 +1,7 @@
 //! What clients did and saw: the operations of one run, for those who judge it from outside.
 //!
-//! Times are since the start of the run: virtual ones of the simulator, or those of
-//! [`Recorder`](crate::cluster::recorder::Recorder), which writes a history for real clusters. An
+//! Times are since the start of the run: virtual ones of a simulator, or those of a clock
+//! that never goes back. An
 //! operation that took effect did so at one moment between its invocation and its return. One
 //! whose outcome nobody learnt may take effect at any moment from its invocation on, or never.
 
@@ -32,6 +32,24 @@ pub enum Action {
     Get,
     /// Removes.
     Delete,
+    /// Compares and swaps: stores a value where another is. One that finds something else has
+    /// failed; it is not a read, since it tells little of what it found.
+    Swap {
+        /// What must be there.
+        from: String,
+        /// What is there then.
+        to: String,
+    },
+}
+
+impl Action {
+    /// What it stores.
+    pub fn value(&self) -> Option<&str> {
+        match self {
+            Self::Put(value) | Self::Swap { to: value, .. } => Some(value),
+            Self::Get | Self::Delete => None,
+        }
+    }
 }
 
 /// What came of an operation, as far as its client knows.
@@ -59,7 +77,7 @@ pub struct Answer {
 /// What an operation saw of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observed {
-    /// A put sees nothing.
+    /// A put sees nothing; a swap has seen what it asked for.
     Stored,
     /// A get sees the value, where there is one.
     Got(Option<String>),
@@ -95,7 +113,7 @@ impl Operation {
 
 /// The operations of a run, in the order in which they were noted.
 ///
-/// Invariants: no two puts of a key carry the same value, so a value tells its put; an answer fits
+/// Invariants: no two writes of a key store the same value, so a value tells its write; an answer fits
 /// the action and does not precede it; keys hold nothing before the first operation.
 #[derive(Debug, Default)]
 pub struct History {
@@ -110,8 +128,8 @@ pub struct Ticket(usize);
 impl History {
     /// A client is about to ask.
     pub fn invoke(&mut self, client: usize, key: &str, action: Action, now: Duration) -> Ticket {
-        if let Action::Put(value) = &action {
-            let is_new = self.values.insert((key.to_owned(), value.clone()));
+        if let Some(value) = action.value() {
+            let is_new = self.values.insert((key.to_owned(), value.to_owned()));
             assert!(is_new, "{value} is put on {key} a second time");
         }
         let outcome = Outcome::Unknown;
@@ -130,7 +148,7 @@ impl History {
         let operation = &mut self.operations[ticket.0];
         if let Outcome::Known(answer) = &outcome {
             let fits = match answer.observed {
-                Observed::Stored => matches!(operation.action, Action::Put(_)),
+                Observed::Stored => operation.action.value().is_some(),
                 Observed::Got(_) => operation.action == Action::Get,
                 Observed::Deleted { .. } => operation.action == Action::Delete,
             };

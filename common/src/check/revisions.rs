@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::Violation;
 use crate::check::table::table;
-use crate::history::{Action, History, Observed, Operation, Outcome};
+use crate::history::{History, Observed, Operation, Outcome};
 
 /// Judges a history whose answers carry revisions.
 ///
@@ -76,7 +76,7 @@ impl<'a> Order<'a> {
     fn take(&mut self, operation: &'a Operation) -> Result<(), String> {
         let answer = operation.answer();
         let revision = answer.and_then(|answer| answer.revision);
-        if let Action::Put(value) = &operation.action
+        if let Some(value) = operation.action.value()
             && operation.outcome != Outcome::Failed
         {
             self.puts.insert((&operation.key, value), Put { revision, operation });
@@ -125,7 +125,7 @@ impl<'a> Order<'a> {
         let mut latest: BTreeMap<&str, &Operation> = BTreeMap::new();
         for write in self.writes.values() {
             let before = latest.insert(&write.key, write);
-            let is_put = |operation: &Operation| matches!(operation.action, Action::Put(_));
+            let is_put = |operation: &Operation| operation.action.value().is_some();
             let is_fine = is_put(write) || before.is_some_and(is_put);
             if !is_fine && !unplaced.contains(write.key.as_str()) {
                 let rows: Vec<_> = before.into_iter().chain([*write]).collect();

@@ -14,6 +14,10 @@
 //!   leaves the state after the next write as it was, and up to there no get can have seen it. Only
 //!   a delete can: one that found something, directly behind it, with nothing there before it. So
 //!   it is not left out altogether, but stands before such a delete or nowhere.
+//! - **A swap joins two blocks.** It is the last to see the value that it takes away, and the first
+//!   of its own; nothing can stand between. So values that took each other's place are one block,
+//!   in whose inside the order is known. One without an answer whose value nobody saw is left out:
+//!   it finds the key present, and leaves it so.
 //! - **A delete without an answer is optional** likewise: it stands directly before an operation
 //!   that found nothing, with something there before it, or nowhere.
 //!
@@ -23,7 +27,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::history::{Action, Observed, Operation, Outcome};
+use crate::history::{Action, Answer, Observed, Operation, Outcome};
 
 /// The blocks and optional operations of a key.
 ///
@@ -64,14 +68,17 @@ pub(super) enum Kind {
 
 /// The block of a value, as far as it is known.
 #[derive(Debug, Default)]
-struct Cluster {
+struct Cluster<'a> {
+    /// When the write was asked for.
     put: Option<Duration>,
     release: Duration,
-    /// None until something shows that the put took effect.
+    /// None until something shows that the write took effect.
     deadline: Option<Duration>,
+    /// Of a swap: the value whose place it takes.
+    from: Option<&'a str>,
 }
 
-impl Cluster {
+impl Cluster<'_> {
     fn add(&mut self, invoked: Duration, returned: Option<Duration>) {
         self.release = self.release.max(invoked);
         self.deadline = self.deadline.into_iter().chain(returned).min();
@@ -86,48 +93,23 @@ impl Puzzle {
     /// each other.
     pub(super) fn of(operations: &[&Operation], believed: &[bool], from: Duration) -> Option<Self> {
         let begins_anyhow = from > Duration::ZERO;
-        let mut clusters: BTreeMap<&str, Cluster> = BTreeMap::new();
-        let mut blocks = Vec::new();
-        let (mut optional_puts, mut optional_deletes) = (Vec::new(), Vec::new());
+        let mut pieces = Pieces::default();
         for (operation, is_believed) in operations.iter().zip(believed) {
-            let answer = operation.answer().filter(|_| *is_believed);
-            let (invoked, returned) = (operation.invoked, answer.map(|answer| answer.returned));
-            if operation.outcome == Outcome::Failed || operation.returned() < from {
-                continue;
+            let is_left_out = operation.outcome == Outcome::Failed || operation.returned() < from;
+            if !is_left_out {
+                pieces.take(operation, operation.answer().filter(|_| *is_believed));
             }
-            if let Action::Put(value) = &operation.action {
-                let cluster = clusters.entry(value).or_default();
-                cluster.put = Some(invoked);
-                cluster.add(invoked, returned);
-                continue;
-            }
-            let Some(answer) = answer else {
-                if operation.action == Action::Delete {
-                    optional_deletes.push(invoked);
-                }
-                continue;
-            };
-            let kind = match &answer.observed {
-                Observed::Got(Some(value)) => {
-                    clusters.entry(value).or_default().add(invoked, returned);
-                    continue;
-                }
-                Observed::Deleted { existed: true } => Kind::Remove,
-                Observed::Got(None) | Observed::Deleted { existed: false } => Kind::Void,
-                Observed::Stored => unreachable!("a history has such answers of puts alone"),
-            };
-            blocks.push(Block { kind, release: invoked, deadline: answer.returned });
         }
-        for cluster in clusters.into_values() {
+        let Pieces { clusters, mut blocks, mut optional_puts, mut optional_deletes } = pieces;
+        for cluster in clusters.values() {
             let put = cluster.put.or(begins_anyhow.then_some(Duration::ZERO))?;
             match cluster.deadline {
-                None => optional_puts.push(put),
+                None if cluster.from.is_none() => optional_puts.push(put),
                 Some(deadline) if deadline < put => return None,
-                Some(deadline) => {
-                    blocks.push(Block { kind: Kind::Write, release: cluster.release, deadline });
-                }
+                None | Some(_) => {}
             }
         }
+        blocks.append(&mut join(clusters)?);
         blocks.sort_by_key(|block| (block.deadline, block.release));
         if is_circular(&blocks) {
             return None;
@@ -137,6 +119,99 @@ impl Puzzle {
         let release_min = release_min(&blocks);
         Some(Self { begins_anyhow, blocks, release_min, optional_puts, optional_deletes })
     }
+}
+
+/// The operations of a key, sorted by what they show.
+#[derive(Debug, Default)]
+struct Pieces<'a> {
+    clusters: BTreeMap<&'a str, Cluster<'a>>,
+    /// Those that have no value.
+    blocks: Vec<Block>,
+    optional_puts: Vec<Duration>,
+    optional_deletes: Vec<Duration>,
+}
+
+impl<'a> Pieces<'a> {
+    fn take(&mut self, operation: &'a Operation, answer: Option<&'a Answer>) {
+        let (invoked, returned) = (operation.invoked, answer.map(|answer| answer.returned));
+        if let Some(value) = operation.action.value() {
+            let cluster = self.clusters.entry(value).or_default();
+            cluster.put = Some(invoked);
+            cluster.add(invoked, returned);
+            if let Action::Swap { from, .. } = &operation.action {
+                cluster.from = Some(from);
+            }
+            return;
+        }
+        let Some(answer) = answer else {
+            if operation.action == Action::Delete {
+                self.optional_deletes.push(invoked);
+            }
+            return;
+        };
+        let kind = match &answer.observed {
+            Observed::Got(Some(value)) => {
+                self.clusters.entry(value).or_default().add(invoked, returned);
+                return;
+            }
+            Observed::Deleted { existed: true } => Kind::Remove,
+            Observed::Got(None) | Observed::Deleted { existed: false } => Kind::Void,
+            Observed::Stored => unreachable!("a history has such answers of writes alone"),
+        };
+        self.blocks.push(Block { kind, release: invoked, deadline: answer.returned });
+    }
+}
+
+/// The blocks of the values that were there, joined where a swap put one in the place of another.
+/// None where that contradicts itself.
+fn join(mut clusters: BTreeMap<&str, Cluster<'_>>) -> Option<Vec<Block>> {
+    let values: Vec<&str> = clusters.keys().copied().collect();
+    for value in values {
+        show_origins(value, &mut clusters)?;
+    }
+    let is_there = |cluster: &Cluster<'_>| cluster.deadline.is_some();
+    let mut next = BTreeMap::new();
+    for (value, cluster) in clusters.iter().filter(|(_, cluster)| is_there(cluster)) {
+        if let Some(from) = cluster.from
+            && next.insert(from, *value).is_some()
+        {
+            return None;
+        }
+    }
+    let mut blocks = Vec::new();
+    let mut joined = 0;
+    for (value, cluster) in &clusters {
+        let (Some(mut deadline), None) = (cluster.deadline, cluster.from) else { continue };
+        let (mut release, mut last) = (cluster.release, *value);
+        while let Some(value) = next.get(last) {
+            let cluster = &clusters[value];
+            let deadline_next = cluster.deadline.filter(|deadline| *deadline >= release)?;
+            deadline = deadline.min(deadline_next);
+            release = release.max(cluster.release);
+            last = value;
+            joined += 1;
+        }
+        blocks.push(Block { kind: Kind::Write, release, deadline });
+    }
+    // Values that are in each other's place in a circle are behind no beginning.
+    (joined == next.len()).then_some(blocks)
+}
+
+/// A swap whose value was there has seen the one before it, which so was there as well. None where
+/// nobody wrote that.
+fn show_origins(value: &str, clusters: &mut BTreeMap<&str, Cluster<'_>>) -> Option<()> {
+    let mut cluster = &clusters[value];
+    while let Cluster { put: Some(put), deadline: Some(deadline), from: Some(from), .. } = *cluster
+    {
+        let origin = clusters.get_mut(from)?;
+        let before = (origin.release, origin.deadline);
+        origin.add(put, Some(deadline));
+        if before == (origin.release, origin.deadline) {
+            break;
+        }
+        cluster = &clusters[from];
+    }
+    Some(())
 }
 
 /// Whether two blocks must each stand before the other: a stale read is a put and a get around

@@ -40,6 +40,7 @@ fn cells(operation: &Operation, is_marked: bool) -> [String; 7] {
         Action::Put(value) => format!("put {value:.VALUE_CHARS$}"),
         Action::Get => "get".to_owned(),
         Action::Delete => "delete".to_owned(),
+        Action::Swap { from, to } => format!("swap {from:.VALUE_CHARS$} for {to:.VALUE_CHARS$}"),
     };
     let (to, result) = match &operation.outcome {
         Outcome::Failed => ("-".to_owned(), "failed: no effect".to_owned()),

@@ -10,6 +10,12 @@ pub(super) fn put(value: &str, from: u64, to: u64) -> Operation {
     answered(Action::Put(value.to_owned()), Observed::Stored, from, to)
 }
 
+/// A compare-and-swap that was answered.
+pub(super) fn swap(from_value: &str, to_value: &str, from: u64, to: u64) -> Operation {
+    let action = Action::Swap { from: from_value.to_owned(), to: to_value.to_owned() };
+    answered(action, Observed::Stored, from, to)
+}
+
 /// A get that was answered.
 pub(super) fn get(value: impl Into<Option<&'static str>>, from: u64, to: u64) -> Operation {
     answered(Action::Get, Observed::Got(value.into().map(str::to_owned)), from, to)
@@ -28,6 +34,12 @@ pub(super) fn unknown_put(value: &str, from: u64) -> Operation {
 /// A delete of which nobody knows.
 pub(super) fn unknown_delete(from: u64) -> Operation {
     operation(Action::Delete, from, Outcome::Unknown)
+}
+
+/// A compare-and-swap of which nobody knows.
+pub(super) fn unknown_swap(from_value: &str, to_value: &str, from: u64) -> Operation {
+    let action = Action::Swap { from: from_value.to_owned(), to: to_value.to_owned() };
+    operation(action, from, Outcome::Unknown)
 }
 
 /// A put that was refused.

@@ -15,7 +15,7 @@
 //! operations are concurrent.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::puzzle::{Kind, Puzzle};
@@ -35,7 +35,7 @@ pub(super) enum Found {
 ///
 /// Invariant: `all_before` is not placed, and `beyond` are the placed ones behind it. Lowe's set of
 /// linearized operations, short because only what is concurrent with `all_before` is beyond it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Placed {
     all_before: usize,
     beyond: BTreeSet<usize>,
@@ -58,7 +58,7 @@ struct Progress {
 }
 
 /// What decides how it can go on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct State {
     placed: Placed,
     is_present: bool,
@@ -74,7 +74,7 @@ struct Used {
 /// The states that were reached, each with the fewest optional operations.
 #[derive(Debug, Default)]
 struct Memory {
-    reached: HashMap<State, Vec<Used>>,
+    reached: BTreeMap<State, Vec<Used>>,
 }
 
 impl Memory {

@@ -32,7 +32,11 @@ fn of_register(draws: &[Draw]) -> Vec<Operation> {
                 let value = format!("v{number}");
                 (Action::Put(value.clone()), Observed::Stored, Some(value))
             }
-            4..8 => (Action::Get, Observed::Got(keys[key].clone()), keys[key].clone()),
+            4..7 => (Action::Get, Observed::Got(keys[key].clone()), keys[key].clone()),
+            7 if keys[key].is_some() => {
+                let (from, to) = (keys[key].clone().unwrap_or_default(), format!("v{number}"));
+                (Action::Swap { from, to: to.clone() }, Observed::Stored, Some(to))
+            }
             _ => (Action::Delete, Observed::Deleted { existed: keys[key].is_some() }, None),
         };
         // Of one operation in ten nothing is heard, and half of these take no effect either.
@@ -97,6 +101,8 @@ fn has_order(left: &[&Operation], value: Option<&str>) -> bool {
                 let seen = Observed::Deleted { existed: value.is_some() };
                 (observed.is_none_or(|observed| *observed == seen), None)
             }
+            Action::Swap { from, to } if value == Some(from.as_str()) => (true, Some(to.as_str())),
+            Action::Swap { .. } => (observed.is_none(), value),
         };
         fits && has_order(&rest, after)
     })
@@ -104,7 +110,7 @@ fn has_order(left: &[&Operation], value: Option<&str>) -> bool {
 
 /// Operations of one key with answers out of thin air. Values are of the first puts.
 fn anything() -> impl Strategy<Value = Vec<Operation>> {
-    let one = (0..8_u8, 0..4_usize, 0..12_u64, 0..6_u64, 0..4_u8);
+    let one = (0..10_u8, 0..4_usize, 0..12_u64, 0..6_u64, 0..4_u8);
     prop::collection::vec(one, 1..8).prop_map(|draws| {
         let operation = |(number, (kind, seen, from, length, fate))| {
             let existed = seen % 2 == 0;
@@ -112,7 +118,11 @@ fn anything() -> impl Strategy<Value = Vec<Operation>> {
                 0..3 => (Action::Put(format!("v{number}")), Observed::Stored),
                 3 => (Action::Get, Observed::Got(None)),
                 4..6 => (Action::Get, Observed::Got(Some(format!("v{seen}")))),
-                _ => (Action::Delete, Observed::Deleted { existed }),
+                6..8 => (Action::Delete, Observed::Deleted { existed }),
+                _ => {
+                    let (from, to) = (format!("v{seen}"), format!("v{number}"));
+                    (Action::Swap { from, to }, Observed::Stored)
+                }
             };
             let invoked = Duration::from_millis(from);
             let returned = Duration::from_millis(from + length);
@@ -162,6 +172,7 @@ proptest! {
 
 /// Ten thousand operations on ten keys, fifty of them at a time.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test is about time")]
 fn ten_thousand_operations_are_judged_in_time() {
     let strategy = prop::collection::vec(draw(10, 250), 10_000);
     let mut runner = proptest::test_runner::TestRunner::deterministic();

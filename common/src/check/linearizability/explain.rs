@@ -10,6 +10,7 @@
 //! 3. every other answer that the contradiction does not need.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use crate::check::table::table;
@@ -24,48 +25,97 @@ const ROWS_MAX: usize = 40;
 /// Steps for the third part, which searches most often: some seconds in a debug build.
 const CORE_STEPS_MAX: u64 = 100_000;
 
+/// Why one key's operations have no order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Which key.
+    pub key: String,
+    /// The client whose answer fits no order any more, and when it came.
+    pub last: (usize, Duration),
+    /// Values that were seen, and that no write can have stored.
+    pub invented: Vec<String>,
+    /// By invocation: what contradicts each other, and what else helps to see it.
+    pub rows: Vec<Row>,
+    /// How many earlier rows there are no more.
+    pub left_out: usize,
+}
+
+/// An operation that is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Which.
+    pub operation: Operation,
+    /// Whether its answer is one of those that contradict each other.
+    pub is_core: bool,
+    /// Whether it wrote what such an answer has seen.
+    pub is_origin: bool,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (client, returned) = self.last;
+        writeln!(
+            f,
+            "key {}: the answer to client {client} at {:.3} ms fits no order of the operations.",
+            self.key,
+            returned.as_secs_f64() * 1_000.0,
+        )?;
+        for invented in &self.invented {
+            writeln!(f, "No put that may have taken effect has {invented:.20}.")?;
+        }
+        writeln!(f, "The answers marked * contradict each other; the other rows are context.")?;
+        if self.left_out > 0 {
+            writeln!(f, "{} earlier rows are left out.", self.left_out)?;
+        }
+        f.write_str(&table(self.rows.iter().map(|row| (&row.operation, row.is_core)).collect()))
+    }
+}
+
 /// Tells which answers contradict each other.
-pub(super) fn explain(key: &str, operations: &[&Operation], steps_max: u64) -> String {
+pub(super) fn explain(key: &str, operations: &[&Operation], steps_max: u64) -> Explanation {
     let case = Case { operations, steps_max };
     let prefix = case.shortest_prefix();
     let last = operations[*prefix.last().expect("without answers there is an order")];
     let (suffix, from) = case.shortest_suffix(prefix);
     let core: Vec<_> = case.core(suffix, from).into_iter().map(|place| operations[place]).collect();
-    let values: BTreeSet<_> = core.iter().filter_map(|operation| operation.value_seen()).collect();
-    let put: BTreeSet<_> = operations.iter().filter_map(|one| value_put(one)).collect();
-    let is_core = |operation: &Operation| core.iter().any(|one| std::ptr::eq(*one, operation));
-    let is_shown = |operation: &Operation| {
+    let values: BTreeSet<_> = core.iter().filter_map(|operation| seen(operation)).collect();
+    let put: BTreeSet<_> = operations.iter().filter_map(|one| written(one)).collect();
+    let rows = operations.iter().map(|operation| Row {
+        operation: Operation::clone(operation),
+        is_core: core.iter().any(|one| std::ptr::eq(*one, *operation)),
+        is_origin: operation.action.value().is_some_and(|value| values.contains(value)),
+    });
+    let is_shown = |row: &Row| {
+        let operation = &row.operation;
         let overlaps = operation.invoked <= last.returned()
             && operation.answer().is_some_and(|answer| answer.returned >= last.invoked);
-        let is_seen =
-            matches!(&operation.action, Action::Put(value) if values.contains(value.as_str()));
-        overlaps || is_seen || is_core(operation)
+        overlaps || row.is_origin || row.is_core
     };
-    let shown = operations.iter().filter(|operation| is_shown(operation));
-    let mut rows: Vec<_> = shown.map(|operation| (*operation, is_core(operation))).collect();
-    rows.sort_by_key(|(operation, _)| operation.invoked);
+    let mut rows: Vec<_> = rows.filter(is_shown).collect();
+    rows.sort_by_key(|row| row.operation.invoked);
     let left_out = rows.len().saturating_sub(ROWS_MAX);
-    let mut told = format!(
-        "key {key}: the answer to client {} at {:.3} ms fits no order of the operations.\n",
-        last.client,
-        last.returned().as_secs_f64() * 1_000.0,
-    );
-    for invented in values.difference(&put) {
-        told += &format!("No put that may have taken effect has {invented:.20}.\n");
+    Explanation {
+        key: key.to_owned(),
+        last: (last.client, last.returned()),
+        invented: values.difference(&put).map(|value| (*value).to_owned()).collect(),
+        rows: rows.split_off(left_out),
+        left_out,
     }
-    told += "The answers marked * contradict each other; the other rows are context.\n";
-    if left_out > 0 {
-        told += &format!("{left_out} earlier rows are left out.\n");
-    }
-    told + &table(rows.split_off(left_out))
 }
 
-/// A value that was put, or may have been.
-fn value_put(operation: &Operation) -> Option<&str> {
+/// A value that the key was seen to hold.
+fn seen(operation: &Operation) -> Option<&str> {
     match &operation.action {
-        Action::Put(value) if operation.outcome != Outcome::Failed => Some(value),
-        Action::Put(_) | Action::Get | Action::Delete => None,
+        Action::Swap { from, .. } if operation.answer().is_some() => Some(from),
+        Action::Swap { .. } | Action::Put(_) | Action::Get | Action::Delete => {
+            operation.value_seen()
+        }
     }
+}
+
+/// A value that was stored, or may have been.
+fn written(operation: &Operation) -> Option<&str> {
+    operation.action.value().filter(|_| operation.outcome != Outcome::Failed)
 }
 
 /// What happened to a key, in no order that there is. Answers are told by their places.
