@@ -29,7 +29,7 @@ exits! {
     BUSY = 4, "busy";
     CONFLICT = 5, "conflict";
     LEASE_LOST = 6, "lost while held";
-    FOUND_SOMETHING = 7, "a check found something: degraded, not ready";
+    FOUND_SOMETHING = 7, "a check found something: degraded, not ready, a promise broken";
     COMPACTED = 10, "compacted: that history is not kept";
     BAD_DATA = 65, "bad data, or too large";
     NO_INPUT = 66, "input missing or unreadable";

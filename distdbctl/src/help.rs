@@ -48,7 +48,7 @@ Exit codes:
   4    busy
   5    conflict
   6    lost while held
-  7    a check found something: degraded, not ready
+  7    a check found something: degraded, not ready, a promise broken
   10   compacted: that history is not kept
   65   bad data, or too large
   66   input missing or unreadable
@@ -93,6 +93,7 @@ Examples:
   distdbctl explain --for write                 why writes don't work, and what to do
   distdbctl call get '{\"key\":\"name\"}'           the protocol itself
   distdbctl bench --op put --clients 64 --duration 5s
+  distdbctl check linearizable --faults         on a cluster to play with: make cluster
 ";
 
 /// Below the short help.
@@ -260,6 +261,28 @@ A request that fails is counted by its code, and the run goes on; so does a clie
 gone or silent for --timeout, on the next of the nodes. The longest gap is the longest time without
 a success: kill the leader during the run, and it tells how long the failover took. The exit code
 is that of the first failure only if nothing succeeded.
+";
+
+/// Below the help of `check`.
+pub(crate) const AFTER_CHECK: &str = "\
+The clients put, get, delete, and in raft mode compare and swap; each value is stored once, so that
+it tells its write. They ask all nodes whose sockets are in the runtime directory, or those of
+--node node1,node2. Their keys are PREFIX, 8 random digits and what follows; these alone are
+written, and removed in the end. What they were answered, and when, is judged afterwards. An
+operation whose outcome nobody learnt may have taken effect at any time, or never.
+
+--faults lets one kind after the other happen for about a second, heals it, and goes on; the
+operations are spread over 15 s then, unless --duration says otherwise. All is healed in the end,
+after Ctrl-C as well, and the nodes are waited for, six times --timeout at most. If distdbctl itself is killed, heal by hand:
+distdbctl fault heal at each node, and kill -CONT. A daemon is killed only with --faults kill,
+and something, such as systemd, should start it again. Nodes without --enable-faults refuse (77)
+before anything is written.
+
+linearizable --read stale shows what a violation looks like: stale reads are not linearizable.
+Keys in broadcast mode converge after a fault only once distdbctl sync has run.
+
+Exit codes: 0 all is well, 7 a violation: stdout has the answers that contradict each other;
+69 nobody can say: too little was answered, or it takes too long to judge.
 ";
 
 /// Below the help of `history` and `diff`.

@@ -20,7 +20,7 @@ pub(crate) fn one(globals: &Globals) -> Result<PathBuf, Problem> {
     match (sockets.pop(), sockets.is_empty()) {
         (Some(socket), true) => Ok(socket),
         (None, _) | (Some(_), false) => {
-            Err(Problem::usage("several nodes are named; only bench and trace take more than one"))
+            Err(Problem::usage("several nodes are named; this command asks one"))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, and the flags of each.
 
+pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod data;
 pub(crate) mod fault;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use common::control::acks::Acks;
 
+use crate::args::command::check::Check;
 use crate::args::command::cluster::{Explain, Member, Mode, Trace};
 use crate::args::command::data::{Compact, Diff, Export, History, Import, Lease, Revert, Txn};
 use crate::args::command::fault::Fault;
@@ -122,6 +124,10 @@ pub(crate) enum Command {
     /// Make the node's own links, disk or clock fail (daemons with --enable-faults), and print what fails
     #[command(subcommand)]
     Fault(Fault),
+    /// See on a live cluster whether it keeps what its modes promise; exit 7 if not, 69 if nobody
+    /// can say
+    #[command(subcommand)]
+    Check(Check),
     /// Measure throughput and latency
     #[command(after_help = help::AFTER_BENCH)]
     Bench(Bench),

@@ -19,6 +19,7 @@ mod member;
 mod merging;
 mod mode;
 mod paper;
+mod readiness;
 mod siblings;
 mod status;
 mod trace;
@@ -62,7 +63,7 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Problem> {
         Command::Lock(lock) => hold::lock(globals, &lock, output),
         Command::Elect(elect) => hold::elect(globals, &elect, output),
         Command::Leader(leader) => leader::leader(globals, &leader, output),
-        Command::Wait(wait) => check::wait(&client()?, &wait, output),
+        Command::Wait(wait) => readiness::wait(&client()?, &wait, output),
         Command::Status(status) => status::status(globals, &status, output),
         Command::Members => status::members(&client()?, output),
         Command::Nodes => status::nodes(&client()?, output),
@@ -70,13 +71,14 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<Exit, Problem> {
         Command::Mode(mode) => mode::mode(&client()?, mode, output),
         Command::Explain(explain) => explain::explain(&client()?, &explain, output),
         Command::Trace(args) => trace::trace(globals, &args, output),
-        Command::Live => check::live(&client()?, output),
-        Command::Ready => check::ready(&client()?, output),
-        Command::Health => check::health(&client()?, output),
-        Command::Sync(sync) => check::sync(&client()?, &sync, output),
+        Command::Live => readiness::live(&client()?, output),
+        Command::Ready => readiness::ready(&client()?, output),
+        Command::Health => readiness::health(&client()?, output),
+        Command::Sync(sync) => readiness::sync(&client()?, &sync, output),
         Command::Call(call) => call::call(&client()?, &call, output),
         Command::Batch(batch) => batch::batch(globals, &batch, output),
         Command::Fault(fault) => fault::fault(&client()?, fault, output),
+        Command::Check(check) => check::check(globals, &check, output),
         Command::Bench(bench) => bench::bench(globals, &bench, output),
         Command::Completion { shell } => paper::completion(shell, output),
         Command::Version => paper::version(output),

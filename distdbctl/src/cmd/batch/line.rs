@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::client;
-use crate::cmd::{check, kv, siblings};
+use crate::cmd::{kv, readiness, siblings};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::problem::Problem;
@@ -97,7 +97,7 @@ impl Shape {
             }
             Self::Wait => {
                 let waited = client::result(line);
-                let reply::Waited { became } = waited.map_err(check::in_vain)?;
+                let reply::Waited { became } = waited.map_err(readiness::in_vain)?;
                 (Exit::DONE, vec![became.into_bytes()])
             }
             Self::Json(_) => {
