@@ -16,8 +16,10 @@
 //! `sim N PROPERTY` plays up to N seeds of the simulator's raft, and `causal N PROPERTY` of its
 //! causal mode; one of them must show a violation of the property. `test NAME` runs the unit tests
 //! of `common` whose names contain it, one of which must
-//! fail. Where a line begins with `trace:`, TLC must reject the trace of one of the first N seeds of
-//! that lab as well, whatever the simulator says of it. The tree is copied to `target/mutants`, so that nothing here is touched.
+//! fail. `live FLAGS` starts three real daemons, which `distdbctl check FLAGS` must refuse in one of a
+//! few runs. Where a line begins with `trace:`, TLC must reject the trace of one of the first N seeds
+//! of that lab as well, whatever the simulator says of it. The tree is copied to `target/mutants`, so
+//! that nothing here is touched.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
@@ -40,6 +42,7 @@ struct Mutant {
 enum Check {
     Simulation { lab: &'static str, seeds: String, property: String },
     Test(String),
+    Live(String),
 }
 
 fn main() -> ExitCode {
@@ -126,6 +129,7 @@ fn parse(file: &Path) -> io::Result<Mutant> {
     };
     let check = match check.split_once(' ') {
         Some(("test", name)) => Check::Test(name.to_owned()),
+        Some(("live", flags)) => Check::Live(flags.to_owned()),
         Some((kind @ ("sim" | "causal"), rest)) => {
             let (seeds, property) = rest.split_once(' ').ok_or_else(wrong)?;
             let lab = if kind == "causal" { "causal" } else { "raft" };
@@ -169,6 +173,24 @@ impl Check {
                 let failed = text(&output).contains("test result: FAILED. 0 passed; 1 failed");
                 Ok(failed.then(|| format!("test {name}")))
             }
+            Self::Live(flags) => {
+                let build = ["build", "--release", "-p", "distdbd", "-p", "distdbctl"];
+                cargo(tree, &build)?;
+                let cluster = Cluster::start(tree)?;
+                for run in 1..=LIVE_RUNS_MAX {
+                    let check = cluster.check(flags)?;
+                    match check.status.code() {
+                        Some(VIOLATION) => {
+                            return Ok(Some(format!(
+                                "check {flags}; run {run} of {LIVE_RUNS_MAX}"
+                            )));
+                        }
+                        Some(0) => {}
+                        Some(_) | None => return Err(io::Error::other(text(&check))),
+                    }
+                }
+                Ok(None)
+            }
         }
     }
 }
@@ -189,6 +211,48 @@ fn rejects(tree: &Path, lab: &str, seeds: &str) -> io::Result<Option<String>> {
     }
     let place = told.lines().find_map(|line| line.strip_prefix("REJECTED at "));
     Ok(place.map(|place| format!("trace of {place}, of {seeds}")))
+}
+
+/// Whether a moment comes at which the bug shows is a matter of chance: it did in each of three.
+const LIVE_RUNS_MAX: u32 = 3;
+
+/// What `distdbctl check` exits with.
+const VIOLATION: i32 = 7;
+
+/// Real daemons of a tree. They end when it is dropped.
+struct Cluster {
+    tree: PathBuf,
+    run: tempfile::TempDir,
+}
+
+impl Cluster {
+    fn start(tree: &Path) -> io::Result<Self> {
+        let cluster = Self { tree: tree.to_owned(), run: tempfile::tempdir()? };
+        let output = cluster.script("start").output()?;
+        if output.status.success() {
+            return Ok(cluster);
+        }
+        Err(io::Error::other(format!("no cluster:\n{}", text(&output))))
+    }
+
+    fn script(&self, what: &str) -> Command {
+        let mut script = Command::new("tests/cluster.sh");
+        script.arg(what).current_dir(&self.tree);
+        script.env("DISTDB_BIN", "../build/release").env("DISTDB_RUN", self.run.path());
+        script
+    }
+
+    fn check(&self, flags: &str) -> io::Result<Output> {
+        let mut check = Command::new(self.tree.join("../build/release/distdbctl"));
+        check.env("DISTDB_RUNTIME_DIR", self.run.path()).arg("check");
+        check.args(flags.split(' ')).output()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = self.script("stop").output();
+    }
 }
 
 fn command(tree: &Path, arguments: &[&str]) -> Command {
