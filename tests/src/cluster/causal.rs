@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -84,12 +85,52 @@ impl Written {
 
 /// Writes that go on, for those who do harm meanwhile.
 #[derive(Debug, Default)]
-pub struct Progress(AtomicU64);
+pub struct Progress {
+    kept: AtomicU64,
+    doors: Mutex<Doors>,
+}
+
+/// Which nodes are asked.
+#[derive(Debug, Default)]
+struct Doors {
+    shut: BTreeSet<usize>,
+    inside: BTreeMap<usize, usize>,
+}
 
 impl Progress {
+    /// Keeps clients away from a node, and waits until none is there: what it alone has may get
+    /// lost with its disk.
+    pub fn shut(&self, node: usize) {
+        self.doors().shut.insert(node);
+        eventually("the last client has left", || {
+            self.doors().inside.get(&node).is_none_or(|clients| *clients == 0)
+        });
+    }
+
+    /// Lets them in again.
+    pub fn open(&self, node: usize) {
+        self.doors().shut.remove(&node);
+    }
+
+    fn enter(&self, node: usize) -> bool {
+        let mut doors = self.doors();
+        let is_open = !doors.shut.contains(&node);
+        *doors.inside.entry(node).or_default() += usize::from(is_open);
+        is_open
+    }
+
+    fn leave(&self, node: usize) {
+        *self.doors().inside.get_mut(&node).expect("somebody has entered") -= 1;
+    }
+
+    /// A client that panics ends the test by itself; the others need not follow.
+    fn doors(&self) -> MutexGuard<'_, Doors> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until so many more writes are kept.
     pub fn wait_for(&self, more: u64) {
-        let count = || self.0.load(Ordering::Relaxed);
+        let count = || self.kept.load(Ordering::Relaxed);
         let aim = count() + more;
         eventually("writes go on", || count() >= aim);
     }
@@ -158,6 +199,10 @@ impl Writer {
     fn run(mut self, is_over: &AtomicBool, progress: &Progress) -> Written {
         while !is_over.load(Ordering::Relaxed) {
             let node = self.dice.below(self.sockets.len());
+            if !progress.enter(node) {
+                thread::park_timeout(PAUSE);
+                continue;
+            }
             self.count += 1;
             let fate = match self.dice.below(10) {
                 0..4 => self.write_shared(node),
@@ -165,9 +210,10 @@ impl Writer {
                 6..8 => self.add(node),
                 _ => self.incr(node, is_over),
             };
+            progress.leave(node);
             match fate {
                 Some(Fate::Kept) => {
-                    progress.0.fetch_add(1, Ordering::Relaxed);
+                    progress.kept.fetch_add(1, Ordering::Relaxed);
                 }
                 Some(Fate::Unknown | Fate::Refused) | None => thread::park_timeout(PAUSE),
             }

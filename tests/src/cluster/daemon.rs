@@ -19,6 +19,8 @@ pub(super) struct Daemon {
     pub(super) dir: PathBuf,
     pub(super) data_dir: PathBuf,
     pub(super) flags: Vec<String>,
+    /// How it comes to a cluster, where it keeps nothing of one.
+    pub(super) founding: Vec<String>,
     pub(super) process: Option<Child>,
     pub(super) is_paused: bool,
 }
@@ -44,6 +46,7 @@ impl Daemon {
             .arg("--data-dir")
             .arg(&self.data_dir)
             .args(&self.flags)
+            .args(&self.founding)
             .stdin(Stdio::null())
             .stderr(log.expect("its directory is there"));
         command
@@ -102,12 +105,13 @@ impl Drop for Daemon {
     }
 }
 
-/// `distdbd` beside this test, built from what is there now.
+/// `distdbd` beside this test or program, built from what is there now.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let test = std::env::current_exe().expect("this test's path");
-        let profile_dir = test.parent().and_then(Path::parent).expect("PROFILE/deps/test");
+        let mut dirs = test.ancestors().skip(1).filter(|dir| !dir.ends_with("deps"));
+        let profile_dir = dirs.next().expect("PROFILE/deps/test or PROFILE/program");
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "-p", "distdbd", "--target-dir"]);
         build.arg(profile_dir.parent().expect("TARGET/PROFILE"));

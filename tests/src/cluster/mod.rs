@@ -18,6 +18,7 @@ pub mod voters;
 pub mod workload;
 pub mod writer;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::thread;
@@ -46,8 +47,10 @@ pub struct LocalCluster {
     /// What each node is told beyond who it is.
     flags: Vec<String>,
     daemons: Vec<Daemon>,
-    /// Goes last: what the daemons keep is in it.
-    dir: TempDir,
+    /// Where sockets and logs are, and what the daemons keep unless they are told otherwise.
+    dir: PathBuf,
+    /// Goes last: what is in it is in use.
+    _temporary: Option<TempDir>,
 }
 
 impl LocalCluster {
@@ -73,8 +76,15 @@ impl LocalCluster {
     pub fn empty(mode: Mode, flags: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("distdb-").tempdir_in("/tmp");
         let dir = dir.expect("/tmp takes a directory");
+        let mut cluster = Self::empty_in(dir.path().to_owned(), mode, flags);
+        cluster._temporary = Some(dir);
+        cluster
+    }
+
+    /// A cluster without nodes whose directory stays.
+    pub fn empty_in(dir: PathBuf, mode: Mode, flags: &[&str]) -> Self {
         let flags = owned(&[&["--mode", mode.as_str()], flags].concat());
-        Self { flags, daemons: Vec::new(), dir }
+        Self { flags, daemons: Vec::new(), dir, _temporary: None }
     }
 
     /// Starts another node: the first founds the cluster, the others join through the first that
@@ -85,7 +95,7 @@ impl LocalCluster {
 
     /// The same, of a node that is told more.
     pub fn add_with(&mut self, flags: &[&str]) -> usize {
-        let data_dir = self.dir.path().join(format!("node{}", self.daemons.len() + 1));
+        let data_dir = self.dir.join(format!("node{}", self.daemons.len() + 1));
         self.add_at(data_dir, flags)
     }
 
@@ -98,14 +108,34 @@ impl LocalCluster {
         };
         self.daemons.push(Daemon {
             name: format!("node{}", node + 1),
-            dir: self.dir.path().to_owned(),
+            dir: self.dir.clone(),
             data_dir,
-            flags: [self.flags.clone(), founding, owned(flags)].concat(),
+            flags: [self.flags.clone(), owned(flags)].concat(),
+            founding,
             process: None,
             is_paused: false,
         });
         self.restart(node);
         node
+    }
+
+    /// Removes what a node keeps that does not run; when it is started it joins through the first
+    /// that runs.
+    pub fn wipe(&mut self, node: usize) {
+        let other = self.running().next().expect("one runs");
+        let address = self.address(other);
+        let daemon = &mut self.daemons[node];
+        daemon.founding = vec!["--join".to_owned(), address];
+        // Not the directory itself: another file system may be mounted on it.
+        for entry in fs::read_dir(&daemon.data_dir).expect("it has run") {
+            fs::remove_file(entry.expect("it can be read").path()).expect("it keeps only files");
+        }
+    }
+
+    /// How a node has ended that nobody asked to.
+    pub fn ended_unasked(&mut self, node: usize) -> Option<ExitStatus> {
+        let process = self.daemons[node].process.as_mut()?;
+        process.try_wait().expect("it is our child")
     }
 
     /// Starts a node that does not run, and waits until its socket answers.

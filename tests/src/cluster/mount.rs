@@ -21,7 +21,12 @@ pub struct Mount {
 impl Mount {
     /// In memory, with room for so many KiB.
     pub fn small(kib: usize) -> Option<Self> {
-        let mount = Self { dir: directory(), image: None };
+        Self::small_in(Path::new("/tmp"), kib)
+    }
+
+    /// The same, below a directory of one's own.
+    pub fn small_in(parent: &Path, kib: usize) -> Option<Self> {
+        let mount = Self { dir: directory(parent), image: None };
         fs::create_dir(mount.path()).expect("a new directory");
         let size = format!("size={kib}k");
         let mut command = Command::new("mount");
@@ -31,7 +36,12 @@ impl Mount {
 
     /// On a disk whose power can be cut, with room for so many MiB.
     pub fn disk(mib: u64) -> Option<Self> {
-        let dir = directory();
+        Self::disk_in(Path::new("/tmp"), mib)
+    }
+
+    /// The same, below a directory of one's own.
+    pub fn disk_in(parent: &Path, mib: u64) -> Option<Self> {
+        let dir = directory(parent);
         let image = dir.path().join("image");
         let mount = Self { image: Some(image.clone()), dir };
         fs::create_dir(mount.path()).expect("a new directory");
@@ -117,7 +127,7 @@ fn unmount(path: &Path) {
     let _ = Command::new("umount").arg(path).stderr(Stdio::null()).status();
 }
 
-fn directory() -> TempDir {
-    let dir = tempfile::Builder::new().prefix("distdb-mount-").tempdir_in("/tmp");
-    dir.expect("/tmp takes a directory")
+fn directory(parent: &Path) -> TempDir {
+    let dir = tempfile::Builder::new().prefix("distdb-mount-").tempdir_in(parent);
+    dir.expect("it takes a directory")
 }

@@ -56,6 +56,15 @@ pub struct Transfers {
     latest: AtomicU64,
 }
 
+/// Ends the run when it is dropped, also by a panic.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// One client.
 struct Teller<'a> {
     run: &'a Transfers,
@@ -91,8 +100,9 @@ impl Transfers {
             let tellers: Vec<_> = (0..clients + 2)
                 .map(|number| scope.spawn(move || self.teller(number as u64, number >= clients)))
                 .collect();
+            let end = End(&self.is_over);
             meanwhile();
-            self.is_over.store(true, Ordering::Relaxed);
+            drop(end);
             let mut all = Told::default();
             for teller in tellers {
                 let told = teller.join().expect("no promise was broken");
@@ -120,8 +130,8 @@ impl Transfers {
         teller.told
     }
 
-    /// What was acknowledged is in the history of the accounts of every node, and the sum is what
-    /// it was.
+    /// What was acknowledged is in the history of the accounts of every node, as far as that is
+    /// kept, and the sum is what it was.
     pub fn audit(&self, cluster: &LocalCluster, told: &Told) {
         for node in cluster.running() {
             let mut client = cluster.client(node);
@@ -129,8 +139,8 @@ impl Transfers {
             let list: List = client.ask(Request::List(range)).expect("it serves");
             check_sum(&list);
             for number in 0..ACCOUNTS {
-                let written = history(&mut client, &account(number));
-                let of_it = told.done.iter().filter_map(|(revision, left)| {
+                let (written, floor) = history(&mut client, &account(number));
+                let of_it = told.done.range(floor..).filter_map(|(revision, left)| {
                     let (_, money) = left.iter().find(|(account, _)| *account == number)?;
                     Some((revision, money.to_string()))
                 });
@@ -143,8 +153,8 @@ impl Transfers {
     }
 }
 
-/// What a key was given, by revision.
-fn history(client: &mut Client, name: &str) -> BTreeMap<u64, String> {
+/// What a key was given, by revision, and from which on that is kept.
+fn history(client: &mut Client, name: &str) -> (BTreeMap<u64, String>, u64) {
     let (mut all, mut from) = (BTreeMap::new(), None);
     loop {
         let kv = Kv::History { key: key(name), from, limit: None, read: None };
@@ -153,7 +163,7 @@ fn history(client: &mut Client, name: &str) -> BTreeMap<u64, String> {
         all.extend(given.filter_map(|v| Some((v.revision, v.value?.as_str().to_owned()))));
         from = page.next;
         if from.is_none() {
-            return all;
+            return (all, page.floor);
         }
     }
 }

@@ -50,6 +50,11 @@ pub struct Written {
 }
 
 impl Written {
+    /// What all keys begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.revisions.len()
