@@ -10,6 +10,8 @@ LAB ?= all
 # What is fuzzed, and for how many seconds each.
 TARGET ?= all
 TIME ?= 600
+# How long a soak lasts.
+MINUTES ?= 30
 PREFIX ?= /usr/local
 DESTDIR ?=
 # Shell tests at a time: they wait more than they work.
@@ -23,7 +25,7 @@ BATS_EXCLUDED := SC2004,SC2016,SC2030,SC2031,SC2034,SC2154,SC2317
 UNITS := lib/systemd/system
 
 .PHONY: build test cluster cluster-stop verify fix spec spec-quick spec-full sim trace-check fuzz fuzz-quick \
-    mutants bench measure install clean help
+    soak mutants bench measure install clean help
 
 build: ## build the release binaries (the default)
 	@.ci/tools cargo cc
@@ -95,6 +97,11 @@ fuzz: ## fuzz for TIME=600 seconds each: TARGET=control_line|peer_frame|node_ste
 
 fuzz-quick: ## fuzz each for a few seconds, from the inputs in tests/fuzz/corpus
 	@$(MAKE) --no-print-directory fuzz TIME=6
+
+soak: ## run real clusters under faults of all kinds for MINUTES=30, drawn from SEED, and judge them
+	@.ci/tools cargo cc
+	cargo build --release --locked -p distdbd
+	cargo run --release --locked --quiet -p tests --bin soak -- --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 mutants: ## plant bugs one by one, and see that the check named for each catches it (20 minutes)
 	cargo run --locked --quiet -p tests --bin mutants -- $(MUTANTS)

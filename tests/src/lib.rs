@@ -7,7 +7,8 @@
 //! - [`script`] steps nodes by hand: one scenario a file, in `tests/scripts`, that reads as a story
 //!   and pins what the nodes say.
 //! - `tests/wire.rs` pins the bytes of peers.
-//! - [`cluster`] starts real daemons on this machine, and kills, pauses and partitions them.
+//! - [`cluster`] starts real daemons on this machine, and kills, pauses and partitions them; [`soak`]
+//!   does so with all of it, for as long as one likes.
 //!
 //! What is right is not known to those who drive: [`check`] judges, from what went into a node and
 //! what came out, and judges simulations and scripts alike; and from a [`common::history`] of what
@@ -21,4 +22,5 @@ pub mod disk;
 pub mod host;
 pub mod script;
 pub mod sim;
+pub mod soak;
 pub mod trace;

@@ -10,6 +10,7 @@
 //! | an error with another `applied`, or none | unknown |
 //! | no answer in time, or the connection ends | unknown |
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::control::failure::Applied;
+use common::control::kv::{Kv, PutOptions};
 use common::control::reply::{Delete, Get, Put};
 use common::control::request::{Call, Read, Request, Selection};
 
@@ -24,6 +26,7 @@ use crate::cluster::client::{Client, Outcome, key, text, value_of};
 use crate::cluster::recorder::Recorder;
 use crate::sim::dice::Dice;
 use common::history::{Action, History, Observed};
+use common::kv::condition::Conditions;
 
 /// A daemon that is well answers so long after a request's own timeout at the latest.
 const GRACE: Duration = Duration::from_secs(1);
@@ -94,6 +97,8 @@ struct Session<'a> {
     connections: Vec<Option<Client>>,
     dice: Dice,
     puts: usize,
+    /// What it has read last of each key: what it asks to be there when it swaps.
+    seen: BTreeMap<String, String>,
 }
 
 /// What an operation saw, and at which revision.
@@ -104,17 +109,18 @@ impl<'a> Session<'a> {
         // Each client of each seed has a stream of its own.
         let dice = Dice::new(workload.seed << 16 | client as u64);
         let connections = workload.sockets.iter().map(|_| None).collect();
-        Self { workload, client, connections, dice, puts: 0 }
+        Self { workload, client, connections, dice, puts: 0, seen: BTreeMap::new() }
     }
 
     fn operate(&mut self, recorder: &Recorder) {
         let name =
             format!("workload-{}/{}", self.workload.seed, self.dice.below(self.workload.keys));
         let action = match self.dice.below(10) {
-            0..4 => {
-                self.puts += 1;
-                Action::Put(format!("v{}.{}", self.client, self.puts))
-            }
+            0..3 => Action::Put(self.value()),
+            3 => match self.seen.get(&name).cloned() {
+                Some(from) => Action::Swap { from, to: self.value() },
+                None => Action::Put(self.value()),
+            },
             4..8 => Action::Get,
             _ => Action::Delete,
         };
@@ -126,7 +132,12 @@ impl<'a> Session<'a> {
             return;
         }
         match self.ask(node, &name, &action) {
-            Ok(Ok((observed, revision))) => recorder.answer(ticket, observed, revision),
+            Ok(Ok((observed, revision))) => {
+                if let Observed::Got(Some(value)) = &observed {
+                    self.seen.insert(name, value.clone());
+                }
+                recorder.answer(ticket, observed, revision);
+            }
             Ok(Err(failure)) => {
                 if failure.applied == Some(Applied::No) {
                     recorder.fail(ticket);
@@ -136,6 +147,12 @@ impl<'a> Session<'a> {
             // A late answer would be taken for that of the next request.
             Err(_) => self.connections[node] = None,
         }
+    }
+
+    /// One that no client has put before.
+    fn value(&mut self) -> String {
+        self.puts += 1;
+        format!("v{}.{}", self.client, self.puts)
     }
 
     fn connect(&mut self, node: usize) -> io::Result<()> {
@@ -154,6 +171,14 @@ impl<'a> Session<'a> {
         Ok(match action {
             Action::Put(value) => {
                 let put = client.try_ask(&call(Request::put(key, text(value))))?;
+                put.map(|put: Put| (Observed::Stored, Some(put.revision)))
+            }
+            Action::Swap { from, to } => {
+                let if_value = Some(text(from));
+                let conditions = Conditions { if_value, ..Conditions::default() };
+                let options = PutOptions { conditions, ..PutOptions::default() };
+                let kv = Kv::Put { key, value: text(to), options };
+                let put = client.try_ask(&call(Request::Kv(Box::new(kv))))?;
                 put.map(|put: Put| (Observed::Stored, Some(put.revision)))
             }
             Action::Get => {
