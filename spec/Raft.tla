@@ -371,13 +371,14 @@ Propose(n, r) ==
 \* any previous index at or after its base, with any number of entries, to any
 \* member; or its snapshot.  So next_index, which chooses among them, is free.
 \* Nothing here waits for the leader's disk.
+AppendOf(n) ==
+    [src |-> n, term |-> term[n], base |-> base[n], log |-> log[n],
+     commit |-> commit[n], round |-> read[n].round]
+
 SendAppend(n) ==
-    LET m == [src |-> n, term |-> term[n], base |-> base[n], log |-> log[n],
-              commit |-> commit[n], round |-> read[n].round]
-    IN
     /\ Leads(n)
-    /\ m \notin appends /\ Cardinality(appends) < MaxSends
-    /\ appends' = appends \cup {m}
+    /\ AppendOf(n) \notin appends /\ Cardinality(appends) < MaxSends
+    /\ appends' = appends \cup {AppendOf(n)}
     /\ UNCHANGED <<disk, memory, ballots, votes, replies, crashes, ghosts>>
 
 \* To whom it goes: the members, and those it has to tell that they are none.
@@ -393,14 +394,17 @@ Obey(n, m) ==
     /\ voted' = [voted EXCEPT ![n] = IF m.term > term[n] THEN Nobody ELSE @]
     /\ Follow(n, m.term)
 
+\* Is the entry at `prev` in the log of n, as m has it?
+Fits(n, m, prev) ==
+    \/ prev <= base[n]
+    \/ prev <= Len(log[n]) /\ TermAt(log[n], prev) = TermAt(m.log, prev)
+    \/ Bug = "NoPrevCheck" /\ prev <= Len(log[n])
+
 \* Follower n receives the entries after `prev` up to `last`.  They are on disk
 \* before the answer leaves.  Of its own log it drops nothing that agrees: the
 \* message may be old (mutant EagerTruncate).
-HandleAppend(n, m, prev, last) ==
+TakeAppend(n, m, prev, last) ==
     LET mine == log[n]
-        agrees == prev <= Len(mine) /\ TermAt(mine, prev) = TermAt(m.log, prev)
-        fits == \/ prev <= base[n] \/ agrees
-                \/ Bug = "NoPrevCheck" /\ prev <= Len(mine)
         conflict == \E i \in (prev + 1)..last : i <= Len(mine) /\ mine[i].term # m.log[i].term
         written == IF conflict \/ last > Len(mine) \/ Bug = "EagerTruncate"
                    THEN Prefix(mine, prev) \o SubSeq(m.log, prev + 1, last)
@@ -408,7 +412,7 @@ HandleAppend(n, m, prev, last) ==
         known == Min(m.commit, IF Bug = "CommitNotMin" THEN Len(written) ELSE last)
     IN
     /\ Receives(n, m)
-    /\ IF fits
+    /\ IF Fits(n, m, prev)
        THEN
          /\ log' = [log EXCEPT ![n] = written]
          /\ durable' = [durable EXCEPT ![n] = IF Bug = "AckBeforeSync" THEN @ ELSE Len(written)]
@@ -423,20 +427,26 @@ HandleAppend(n, m, prev, last) ==
          /\ UNCHANGED <<log, durable, commit>>
     /\ Obey(n, m)
     /\ UNCHANGED <<base, up, applied, ballots, votes, appends, crashes, ghosts>>
-    \* Only to save TLC work: a repetition that changes nothing is no step.
+
+\* Only to save TLC work: a repetition that changes nothing is no step.
+HandleAppend(n, m, prev, last) ==
+    /\ TakeAppend(n, m, prev, last)
     /\ <<disk, commit, role, replies>>' # <<disk, commit, role, replies>>
 
 \* Answers come late and twice: what is known of a follower only grows.  One to
 \* a round at or after the open read's says that n led when the read began.
-HandleAppended(n, m) ==
+TakeAppended(n, m) ==
     LET index == IF m.ok \/ Bug = "NackMatchReuse" THEN m.match ELSE 0 IN
     /\ Leads(n) /\ m.dst = n /\ m.term = term[n]
     /\ match' = [match EXCEPT ![n][m.src] =
            IF Bug = "MatchRegress" /\ m.ok THEN index ELSE Max(@, index)]
     /\ read' = [read EXCEPT ![n].acks =
            IF read[n].open /\ m.round >= read[n].round THEN @ \cup {m.src} ELSE @]
-    /\ <<match, read>>' # <<match, read>>
     /\ UNCHANGED <<disk, up, commit, applied, role, messages, crashes, ghosts>>
+
+HandleAppended(n, m) ==
+    /\ TakeAppended(n, m)
+    /\ <<match, read>>' # <<match, read>>
 
 \* The largest index that a majority has on disk, if its entry is of this term
 \* (5.4.2).  A leader that is no voter does not count itself.
@@ -533,14 +543,15 @@ Successors(c) ==
 
 \* One change at a time, and none before this term has committed an entry
 \* (the erratum: else two leaders may each build on a different change).
-ProposeConfiguration(n, c) ==
+ChangeTo(n, c) ==
     /\ Leads(n) /\ n \in VotersAt(n)
     /\ Cardinality(ChangesIn(log[n])) < MaxChanges /\ Len(log[n]) < MaxLog
     /\ LastChange(log[n]) <= commit[n] \/ Bug = "TwoConfigChanges"
     /\ TermAt(log[n], commit[n]) = term[n] \/ Bug = "ConfigBeforeOwnTermCommit"
-    /\ c \in Successors(ConfigOf(log[n]))
     /\ log' = [log EXCEPT ![n] = Append(@, Change(term[n], c))]
     /\ UNCHANGED <<term, voted, durable, base, memory, messages, crashes, ghosts>>
+
+ProposeConfiguration(n, c) == c \in Successors(ConfigOf(log[n])) /\ ChangeTo(n, c)
 
 (***************************************************************************)
 (* Behaviours.                                                             *)
