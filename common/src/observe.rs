@@ -3,9 +3,13 @@
 
 mod causal;
 mod line;
+mod raft;
+mod readiness;
 
 pub use causal::CausalEvent;
 pub use line::{Line, Observed};
+pub use raft::{Held, RaftEvent};
+pub use readiness::Readiness;
 
 use serde::Serialize;
 
@@ -148,6 +152,8 @@ pub enum Event {
         from: NodeId,
         /// The voter's term.
         term: u64,
+        /// The candidate's.
+        asked: u64,
         /// What kind of vote.
         ballot: Ballot,
         /// Whether it was granted.
@@ -178,7 +184,7 @@ pub enum Event {
     /// Raft: a command is in the leader's log.
     Propose {
         /// Where.
-        id: EntryId,
+        entry: EntryId,
     },
     /// Raft: a configuration is in the leader's log.
     ProposeConfiguration {
@@ -188,6 +194,8 @@ pub enum Event {
         voters: Vec<NodeId>,
         /// Who belongs to the cluster.
         members: Vec<NodeId>,
+        /// Who never will again; it need not have been a member.
+        removed: Option<NodeId>,
     },
     /// Raft: a leader's entries have come.
     HandleAppend {
@@ -199,6 +207,10 @@ pub enum Event {
         prev: EntryId,
         /// How many.
         entries: usize,
+        /// How far the leader has committed.
+        commit: u64,
+        /// Of reads.
+        round: u64,
         /// What became of them.
         outcome: Match,
     },
@@ -213,7 +225,13 @@ pub enum Event {
     HandleAppended {
         /// Who.
         from: NodeId,
-        /// Up to where.
+        /// In which term.
+        term: u64,
+        /// Of reads.
+        round: u64,
+        /// Whether it has what was sent. Only traces are told that it has not.
+        ok: bool,
+        /// Up to where; or behind which entry it has not.
         index: u64,
     },
     /// Raft: more is committed.
@@ -296,12 +314,9 @@ pub enum Event {
     /// Lab 2's.
     #[serde(untagged)]
     Causal(CausalEvent),
-}
-
-impl From<CausalEvent> for Event {
-    fn from(event: CausalEvent) -> Self {
-        Self::Causal(event)
-    }
+    /// Lab 3's, for traces alone.
+    #[serde(untagged)]
+    Raft(RaftEvent),
 }
 
 impl Event {
@@ -374,21 +389,8 @@ impl Event {
             | Self::ServeRead { .. }
             | Self::TakeSnapshot { .. }
             | Self::SendSnapshot { .. }
-            | Self::Transfer { .. } => false,
+            | Self::Transfer { .. }
+            | Self::Raft(_) => false,
         }
     }
-}
-
-/// Why a node may serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Readiness {
-    /// It is the only member.
-    Alone,
-    /// It has a ready peer's whole state.
-    Synced,
-    /// All members are connected, none is ready, and it has the lowest id.
-    Founded,
-    /// No ready member could be found in time. As soon as one is connected, its state is merged.
-    FoundedInDoubt,
 }

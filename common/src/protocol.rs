@@ -241,8 +241,14 @@ impl<P: Protocol> Effects<P> {
     /// leader's sync and its followers' overlap (Raft thesis §10.2.1). What was observed so far
     /// leaves with it, or a trace would have what the message makes happen, and not what made it.
     pub fn send_early(&mut self, to: Recipients, message: P::Message) {
-        self.early.events.append(&mut self.events);
+        self.tell_early();
         self.early.messages.push(Envelope { to, message });
+    }
+
+    /// What the disk will have is not told before it has it.
+    fn tell_early(&mut self) {
+        let told = self.events.extract_if(.., |observed| !observed.event.tells_of_disk());
+        self.early.events.extend(told);
     }
 
     /// Answers a request before the commit: it is true whatever this node's disk does, because a
@@ -322,7 +328,7 @@ impl<P: Protocol> Effects<P> {
         let outward = |Envelope { to, message: m }| Envelope { to, message: message(m) };
         self.records.extend(inner.records.into_iter().map(record));
         if !inner.early.messages.is_empty() {
-            self.early.events.append(&mut self.events);
+            self.tell_early();
         }
         self.early.events.extend(inner.early.events);
         self.early.messages.extend(inner.early.messages.into_iter().map(outward));

@@ -88,7 +88,7 @@ fn log(event: &Event) {
         }
         Event::BecomePreCandidate { term } => tracing::info!(term, "hears of no leader"),
         Event::BecomeCandidate { term, .. } => tracing::info!(term, "asks for votes"),
-        Event::HandleRequestVote { from, term, ballot, granted } => {
+        Event::HandleRequestVote { from, term, ballot, granted, .. } => {
             tracing::debug!(id = %from, term, ?ballot, granted, "was asked for a vote");
         }
         Event::BecomeLeader { term } => tracing::info!(term, "leads"),
@@ -124,7 +124,8 @@ fn log(event: &Event) {
         | Event::AdvanceCommit { .. }
         | Event::Apply { .. }
         | Event::BeginRead { .. }
-        | Event::ServeRead { .. } => tracing::trace!(?event),
+        | Event::ServeRead { .. }
+        | Event::Raft(_) => tracing::trace!(?event),
     }
 }
 

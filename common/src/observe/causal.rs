@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::causal::clock::Dot;
 use crate::identity::NodeId;
 use crate::kv::key::Key;
+use crate::observe::Event;
 
 /// Something that a step did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,6 +81,12 @@ pub enum CausalEvent {
         /// Up to which step.
         position: u64,
     },
+}
+
+impl From<CausalEvent> for Event {
+    fn from(event: CausalEvent) -> Self {
+        Self::Causal(event)
+    }
 }
 
 impl CausalEvent {

@@ -36,7 +36,15 @@ impl Raft {
                 return;
             }
         };
-        effects.observe(Event::HandleAppend { from, term: term.0, prev, entries: count, outcome });
+        effects.observe(Event::HandleAppend {
+            from,
+            term: term.0,
+            prev,
+            entries: count,
+            commit: commit.0,
+            round,
+            outcome,
+        });
         if let Match::Up(index) = outcome {
             // "set commitIndex = min(leaderCommit, index of last new entry)" (Figure 2; R7). What
             // is behind the last new entry may be of another leader.

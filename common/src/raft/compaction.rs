@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::identity::NodeId;
-use crate::observe::Event;
+use crate::observe::{Event, RaftEvent};
 use crate::protocol::Task;
 use crate::raft::configuration::Configurations;
 use crate::raft::log::{Index, Payload};
@@ -99,6 +99,7 @@ impl Raft {
         // A received one may have come meanwhile.
         if index > self.snapshots.index {
             self.snapshots.index = index;
+            self.trace(effects, |_| RaftEvent::SaveSnapshot { index: index.0 });
             effects.task(Task::Release(Kind::Raft, index.0));
             self.log.release(index, self.config.log_kept_bytes);
             self.configurations.compact(self.log.base().index);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand_chacha::rand_core::Rng;
 
 use crate::identity::NodeId;
-use crate::observe::Event;
+use crate::observe::{Event, RaftEvent};
 use crate::protocol::Recipients;
 use crate::raft::log::{Entry, EntryId, Index, Payload, Term};
 use crate::raft::membership::Joins;
@@ -121,8 +121,8 @@ impl Raft {
                 term == self.term && is_free && self.is_up_to_date(last)
             }
         };
-        let at = self.term.0;
-        effects.observe(Event::HandleRequestVote { from, term: at, ballot, granted });
+        let (at, asked) = (self.term.0, term.0);
+        effects.observe(Event::HandleRequestVote { from, term: at, asked, ballot, granted });
         if granted && ballot != Ballot::Pre {
             self.voted_for = Some(from);
             self.unsaved.vote = true;
@@ -178,6 +178,7 @@ impl Raft {
                 if ballot != Ballot::Pre && term == self.term && granted =>
             {
                 votes.insert(from);
+                self.trace(effects, |_| RaftEvent::HandleVote { from, term: term.0 });
                 if self.has_won() {
                     self.become_leader(now, effects);
                 }
@@ -248,6 +249,7 @@ impl Raft {
             self.unsaved.vote = true;
             self.round = 0;
             self.acknowledgement = None;
+            self.trace(effects, |_| RaftEvent::UpdateTerm { term: term.0 });
         }
         let was_office = !matches!(self.role, Role::Follower { .. });
         let is_news = !matches!(self.role, Role::Follower { leader: known } if known == leader);

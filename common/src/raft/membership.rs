@@ -159,6 +159,8 @@ impl Raft {
         effects: &mut Effects,
     ) -> Index {
         assert!(self.check_change().is_ok(), "one change at a time");
+        let before = self.configuration();
+        let removed = next.removed().iter().find(|node| !before.is_removed(**node)).copied();
         let payload = Payload::Configuration(Box::new(next.clone()));
         let index = self.append(log::Entry { term: self.term, payload });
         self.configurations.append(index, next.clone());
@@ -166,6 +168,7 @@ impl Raft {
             index: index.0,
             voters: next.voters().collect(),
             members: next.members().map(|(node, _)| node).collect(),
+            removed,
         });
         let (node, last) = (self.config.node, self.log.last().index);
         let Role::Leader(leader) = &mut self.role else { return index };

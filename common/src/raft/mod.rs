@@ -78,9 +78,11 @@ mod recovery;
 mod replication;
 mod report;
 mod request;
+mod saving;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod transfer;
 mod turns;
 mod upkeep;
@@ -108,9 +110,10 @@ use crate::raft::membership::Joins;
 use crate::raft::message::{Appended, Message};
 use crate::raft::progress::Progress;
 use crate::raft::read::Reads;
-use crate::raft::record::{Record, Tail};
+use crate::raft::record::Record;
 use crate::raft::replication::{Origin, Proposed};
 use crate::raft::request::Requests;
+use crate::raft::saving::Unsaved;
 use crate::raft::transfer::Transfer;
 use crate::raft::upkeep::Upkeep;
 use crate::time::{Time, Timers};
@@ -201,23 +204,6 @@ enum Standing {
     Removed,
 }
 
-/// What the next frame must hold.
-#[derive(Debug, Default)]
-struct Unsaved {
-    /// Term or vote.
-    vote: bool,
-    /// The log from here on.
-    from: Option<Index>,
-    /// The commit index that the last frame has.
-    commit_index: Index,
-}
-
-impl Unsaved {
-    fn log_from(&mut self, index: Index) {
-        self.from = Some(self.from.map_or(index, |from| from.min(index)));
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     /// Nothing was heard of a leader.
@@ -240,6 +226,7 @@ impl Protocol for Raft {
 
     fn step(&mut self, now: Time, input: Input<Message>, effects: &mut Effects) {
         self.clock.now = now;
+        let before = effects.observed();
         match input {
             Input::Start => self.on_start(now, effects),
             Input::Tick => self.on_tick(now, effects),
@@ -262,9 +249,11 @@ impl Protocol for Raft {
             Input::Retire => self.on_retire(now, effects),
             Input::Stop => self.on_stop(effects),
         }
+        self.trace_state(before, effects);
     }
 
     fn flush(&mut self, now: Time, effects: &mut Effects) {
+        let before = effects.observed();
         self.begin_round(effects);
         self.ask_leader(effects);
         self.sweep(now);
@@ -273,11 +262,13 @@ impl Protocol for Raft {
         self.replicate(now, effects);
         self.save(effects);
         if let Some((leader, appended)) = self.acknowledgement.take() {
+            self.trace_appended(leader, &appended, effects);
             effects.send(leader, Message::Appended(appended));
         }
         // A leader that is its own majority: all leaves behind this frame.
         self.advance_commit(now, effects, Way::Late);
         self.confirm_reads(effects, Way::Late);
+        self.trace_state(before, effects);
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -297,6 +288,7 @@ impl Raft {
         self.timers.set(Timer::Heartbeat, now + self.config.heartbeat_interval);
         self.timers.set(Timer::Join, now);
         self.leader_heard = now;
+        self.trace_restart(effects);
         if self.is_sole_voter() {
             self.campaign(now, effects);
         } else {
@@ -380,20 +372,5 @@ impl Raft {
             Message::Removed => self.on_removed(effects),
             Message::Diverged { index } => self.on_diverged(now, index, effects),
         }
-    }
-
-    /// Term and vote, the commit index, and what is new in the log, in one frame.
-    fn save(&mut self, effects: &mut Effects) {
-        let tail = self.unsaved.from.take().map(|from| {
-            let prev = self.log.id_at(from.previous()).expect("what is unsaved is in the log");
-            Tail { prev, entries: self.log.slice(from, usize::MAX) }
-        });
-        if tail.is_none() && !self.unsaved.vote {
-            return;
-        }
-        let (term, voted_for, commit_index) = (self.term, self.voted_for, self.commit_index);
-        effects.persist(Record { term, voted_for, commit_index, tail });
-        self.unsaved = Unsaved { commit_index, ..Unsaved::default() };
-        self.durable = self.log.last().index;
     }
 }

@@ -15,8 +15,9 @@ use crate::raft::log::{Entry, EntryId, Index, Log, Payload, Term};
 use crate::raft::record::Record;
 use crate::raft::replication::Proposed;
 use crate::raft::request::Requests;
+use crate::raft::saving::Unsaved;
 use crate::raft::snapshot::Snapshot;
-use crate::raft::{Raft, Role, Standing, Unsaved};
+use crate::raft::{Raft, Role, Standing};
 use crate::time::{Time, Timers};
 
 /// What a node can't go on from.

@@ -11,7 +11,7 @@ use crate::protocol::{Recipients, RequestId};
 use crate::raft::log::{Entry, EntryId, Index, Payload, Term};
 use crate::raft::message::{Append, Appended, Match, Message};
 use crate::raft::progress::{Pace, Progress};
-use crate::raft::{Effects, Leader, Raft, Role, Timer, Way};
+use crate::raft::{Effects, Leader, Raft, Role, Timer, Way, trace};
 use crate::time::Time;
 
 /// Entries of a message, in bytes; the longest entry alone passes it.
@@ -81,7 +81,7 @@ impl Raft {
         let entry = Entry { term: self.term, payload };
         let bytes = entry.bytes();
         let id = EntryId { term: self.term, index: self.append(entry) };
-        effects.observe(Event::Propose { id });
+        effects.observe(Event::Propose { entry: id });
         self.proposed.push(id, origin, bytes);
     }
 
@@ -149,9 +149,13 @@ impl Raft {
         let Some(progress) = leader.progress.get_mut(&to) else { return false };
         let (last, base, commit) =
             (self.log.last().index, self.log.base().index, self.commit_index);
-        let append = |prev, entries| Append { term: self.term, prev, entries, commit, round };
-        let send = |prev, entries, effects: &mut Effects| {
-            let message = Message::Append(append(prev, entries));
+        let (term, is_traced) = (self.term, self.config.is_traced);
+        let send = |prev, entries, is_early, effects: &mut Effects| {
+            let append = Append { term, prev, entries, commit, round };
+            if is_traced {
+                effects.observe(trace::sent(to, &append));
+            }
+            let message = Message::Append(append);
             if is_early {
                 effects.send_early(Recipients::One(to), message);
             } else {
@@ -173,18 +177,18 @@ impl Raft {
             let bytes = entries.iter().map(Entry::bytes).sum();
             progress.on_sent(Index(prev.index.0 + entries.len() as u64), bytes);
             (progress.round_sent, progress.commit_sent) = (round, commit);
-            send(prev, entries, effects);
+            send(prev, entries, is_early, effects);
         }
         let prev = progress.next_index().previous().min(last).max(base);
         let prev = self.log.id_at(prev).expect("it is between the log's ends");
         let (is_begun, is_news) = (progress.round_sent < round, progress.commit_sent < commit);
         if is_begun {
             (progress.round_sent, progress.commit_sent) = (round, commit);
-            send(prev, Vec::new(), effects);
+            send(prev, Vec::new(), is_early, effects);
         } else if is_news && is_notice_due {
             progress.commit_sent = commit;
             // Nobody waits for it as clients wait for their answers.
-            effects.send(to, Message::Append(append(prev, Vec::new())));
+            send(prev, Vec::new(), false, effects);
         }
         progress.commit_sent < commit
     }
@@ -213,18 +217,23 @@ impl Raft {
         match appended.outcome {
             Match::Up(index) if index <= last => {
                 let is_news = progress.on_match(index);
-                effects.observe(Event::HandleAppended { from, index: index.0 });
+                effects.observe(handled(from, &appended, true, index));
                 if is_news {
                     self.advance_commit(now, effects, Way::Early);
                 }
             }
             Match::Up(_) => {}
-            Match::Conflict { prev, hint } if progress.concerns(prev) => {
-                // With the hint a term that conflicts takes one round (§5.3).
-                let common = self.log.last_up_to_term(hint.index.min(prev.previous()), hint.term);
-                progress.probe(common.next());
+            Match::Conflict { prev, hint } => {
+                if progress.concerns(prev) {
+                    // With the hint a term that conflicts takes one round (§5.3).
+                    let index = hint.index.min(prev.previous());
+                    let common = self.log.last_up_to_term(index, hint.term);
+                    progress.probe(common.next());
+                }
+                if self.config.is_traced {
+                    effects.observe(handled(from, &appended, false, prev));
+                }
             }
-            Match::Conflict { .. } => {}
         }
         self.confirm_reads(effects, Way::Early);
         self.compare_checkpoint(now, from, appended.checkpoint, effects);
@@ -270,4 +279,9 @@ impl Raft {
             Way::Late => effects.send(to, message),
         }
     }
+}
+
+fn handled(from: NodeId, appended: &Appended, ok: bool, Index(index): Index) -> Event {
+    let (term, round) = (appended.term.0, appended.round);
+    Event::HandleAppended { from, term, round, ok, index }
 }

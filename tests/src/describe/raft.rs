@@ -42,7 +42,7 @@ impl Names {
             Event::BecomeCandidate { term, last } => {
                 format!("BecomeCandidate in term {term}, last {}", id(*last))
             }
-            Event::HandleRequestVote { from, term, ballot, granted } => {
+            Event::HandleRequestVote { from, term, ballot, granted, .. } => {
                 let (from, ballot) = (self.of(*from), name(*ballot));
                 let granted = if *granted { "granted" } else { "refused" };
                 format!("HandleRequestVote of {from}, {ballot}, {granted} in term {term}")
@@ -51,12 +51,12 @@ impl Names {
             Event::StepDown { term } => format!("StepDown, term {term}"),
             Event::LoseQuorum { term } => format!("LoseQuorum in term {term}"),
             Event::Follow { term, leader } => format!("Follow {} in term {term}", self.of(*leader)),
-            Event::Propose { id: entry } => format!("Propose {}", id(*entry)),
-            Event::ProposeConfiguration { index, voters, members } => {
+            Event::Propose { entry } => format!("Propose {}", id(*entry)),
+            Event::ProposeConfiguration { index, voters, members, .. } => {
                 let of = |all: &[_]| all.iter().map(|n| self.of(*n)).collect::<Vec<_>>().join(" ");
                 format!("ProposeConfiguration {index}: {}, voters {}", of(members), of(voters))
             }
-            Event::HandleAppend { from, term, prev, entries, outcome } => {
+            Event::HandleAppend { from, term, prev, entries, outcome, .. } => {
                 let (from, prev) = (self.of(*from), id(*prev));
                 let outcome = matched(outcome);
                 format!("HandleAppend of {from}, term {term}, {prev} + {entries}: {outcome}")
@@ -64,8 +64,9 @@ impl Names {
             Event::Contradiction { from, index } => {
                 format!("Contradiction of {} behind {index}", self.of(*from))
             }
-            Event::HandleAppended { from, index } => {
-                format!("HandleAppended of {}, {index}", self.of(*from))
+            Event::HandleAppended { from, index, ok, .. } => {
+                let refused = if *ok { "" } else { "refused behind " };
+                format!("HandleAppended of {}, {refused}{index}", self.of(*from))
             }
             Event::AdvanceCommit { index } => format!("AdvanceCommit {index}"),
             Event::Apply { index, .. } => format!("Apply {index}"),

@@ -34,6 +34,7 @@ use crate::protocol::{Answer, RequestId, Task};
 use crate::raft::configuration::{Change, Configuration};
 use crate::raft::log::{Entry, EntryId, Payload};
 use crate::raft::message::{Append, Ballot, Match};
+use crate::raft::record::Tail;
 use crate::raft::snapshot::Snapshot;
 use crate::storage::Save;
 

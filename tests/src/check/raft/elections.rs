@@ -27,7 +27,7 @@ impl Elections {
                 }
             } else if let Event::BecomeCandidate { term, .. } = event {
                 self.vote(node, *term, node)?;
-            } else if let Event::HandleRequestVote { from, term, ballot, granted: true } = event
+            } else if let Event::HandleRequestVote { from, term, ballot, granted: true, .. } = event
                 && *ballot != Ballot::Pre
             {
                 self.vote(node, *term, *from)?;
