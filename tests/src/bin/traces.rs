@@ -5,10 +5,12 @@
 //! traces --lab raft --seed 7                of one, whose steps are left in target/traces
 //! traces --lab raft FOLDER...               of real ones: a folder for each, with a file a node
 //! traces --lab raft --real FOLDER           of all in FOLDER/raft
+//! traces --lab raft --seed 7 --corrupted    with one line wrong, in all ways: none must be allowed
 //! ```
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ use tests::sim;
 use tests::sim::lab::Lab;
 use tests::sim::recorder::Recording;
 use tests::trace::check::{self, Rejection, Verdict};
-use tests::trace::{self, Behaviour, Line};
+use tests::trace::{self, Behaviour, Corrupted, Line};
 
 /// Where it leaves what it has made.
 const FOLDER: &str = "target/traces";
@@ -31,6 +33,8 @@ struct Arguments {
     folders: Vec<PathBuf>,
     /// Has a folder for each lab, and that one for each cluster.
     real: Option<PathBuf>,
+    /// One line of each is made wrong.
+    is_corrupted: bool,
 }
 
 /// A trace, and where it is from.
@@ -43,7 +47,7 @@ struct Trace {
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
         eprintln!(
-            "usage: traces [--lab broadcast|causal|raft|all] [--seed N | --seeds COUNT] [--real FOLDER] [FOLDER...]"
+            "usage: traces [--lab broadcast|causal|raft|all] [--seed N | --seeds COUNT] [--real FOLDER] [--corrupted] [FOLDER...]"
         );
         return ExitCode::from(2);
     };
@@ -72,6 +76,7 @@ fn arguments() -> Option<Arguments> {
             },
             "--seed" => found.seeds = vec![arguments.next()?.parse().ok()?],
             "--seeds" => found.seeds = (1..=arguments.next()?.parse().ok()?).collect(),
+            "--corrupted" => found.is_corrupted = true,
             "--real" => found.real = Some(arguments.next()?.into()),
             folder if !folder.starts_with('-') => found.folders.push(folder.into()),
             _ => return None,
@@ -97,6 +102,9 @@ fn judge(lab: Lab, arguments: &Arguments) -> io::Result<bool> {
     }
     for folder in folders(lab, arguments)? {
         traces.push(of(lab, folder.display().to_string(), trace::read(&folder)?)?);
+    }
+    if arguments.is_corrupted {
+        return judge_corrupted(lab, &traces);
     }
     let behaviours: Vec<Behaviour> = traces.iter().map(|trace| trace.behaviour.clone()).collect();
     let steps: usize = behaviours.iter().map(|behaviour| behaviour.steps.len()).sum();
@@ -134,12 +142,48 @@ fn folders(lab: Lab, arguments: &Arguments) -> io::Result<Vec<PathBuf>> {
 }
 
 fn of(lab: Lab, source: String, lines: Vec<Line>) -> io::Result<Trace> {
-    let behaviour = trace::behaviour(lab, &lines);
-    let behaviour = behaviour.map_err(|what| io::Error::other(format!("{source}: {what}")))?;
+    let behaviour = match trace::behaviour(lab, &lines) {
+        Ok(behaviour) => behaviour,
+        Err(what) => {
+            let file = keep(&lines)?;
+            let what = format!("{source}: {what}; the whole trace is in {}", file.display());
+            return Err(io::Error::other(what));
+        }
+    };
     if behaviour.steps.is_empty() {
         return Err(io::Error::other(format!("{source}: nothing has happened")));
     }
     Ok(Trace { source, lines, behaviour })
+}
+
+/// Whether the specification of the lab allows none of them once a line is wrong.
+fn judge_corrupted(lab: Lab, traces: &[Trace]) -> io::Result<bool> {
+    let corrupted = traces.iter().flat_map(|trace| trace::corruptions(lab, &trace.lines));
+    let (mut whats, mut behaviours) = (Vec::new(), Vec::new());
+    let mut counts = BTreeMap::<String, u64>::new();
+    for corrupted in corrupted {
+        *counts.entry(corrupted.what.clone()).or_default() += 1;
+        // One that makes no sense at all is rejected, too.
+        if let Ok(behaviour) = trace::behaviour(lab, &corrupted.lines) {
+            whats.push(corrupted);
+            behaviours.push(behaviour);
+        }
+    }
+    for (what, count) in &counts {
+        println!("{lab:<10} {what:<48} {count:>4}");
+    }
+    match check::check_corrupted(lab, &behaviours, Path::new(FOLDER))? {
+        Verdict::Accepted { .. } => {
+            let (kinds, all) = (counts.len(), counts.values().sum::<u64>());
+            println!("{lab:<10} none of {all} traces with a wrong line, {kinds} kinds, is allowed");
+            Ok(!counts.is_empty())
+        }
+        Verdict::Rejected(rejection) => {
+            let Corrupted { what, at, .. } = &whats[rejection.behaviour];
+            println!("{lab:<10} ALLOWED although line {} is wrong: {what}", at + 1);
+            Ok(false)
+        }
+    }
 }
 
 /// What is wrong with which step, and the steps before it.
@@ -152,13 +196,19 @@ fn tell(trace: &Trace, rejection: &Rejection) -> io::Result<()> {
         println!("{:>6} {earlier}", number + 1);
     }
     println!("{state}");
+    println!("the whole trace is in {}", keep(&trace.lines)?.display());
+    Ok(())
+}
+
+/// Leaves the lines of a trace that is wrong.
+fn keep(lines: &[Line]) -> io::Result<PathBuf> {
     let file = Path::new(FOLDER).join("rejected.ndjson");
     let mut text = String::new();
-    for line in &trace.lines {
+    for line in lines {
         text += &serde_json::to_string(line)?;
         text.push('\n');
     }
+    fs::create_dir_all(FOLDER)?;
     fs::write(&file, text)?;
-    println!("the whole trace is in {}", file.display());
-    Ok(())
+    Ok(file)
 }

@@ -51,6 +51,28 @@ fn module_of(lab: Lab) -> &'static str {
 ///
 /// TLC can't be run, or says something that is no verdict.
 pub fn check(lab: Lab, behaviours: &[Behaviour], folder: &Path) -> io::Result<Verdict> {
+    run(lab, behaviours, folder, "", &[])
+}
+
+/// The same of behaviours none of which is one of the specification: each must end before its last
+/// step, or break an invariant. The verdict is that on their wrongness: a rejection names one that
+/// TLC has followed to its end.
+///
+/// # Errors
+///
+/// As above.
+pub fn check_corrupted(lab: Lab, behaviours: &[Behaviour], folder: &Path) -> io::Result<Verdict> {
+    // One that ends early is no error here, so that one run tells of all.
+    run(lab, behaviours, folder, "Corrupted", &["-deadlock"])
+}
+
+fn run(
+    lab: Lab,
+    behaviours: &[Behaviour],
+    folder: &Path,
+    kind: &str,
+    options: &[&str],
+) -> io::Result<Verdict> {
     let folder = folder.join(lab.to_string());
     fs::create_dir_all(&folder)?;
     for entry in fs::read_dir("spec")? {
@@ -64,10 +86,11 @@ pub fn check(lab: Lab, behaviours: &[Behaviour], folder: &Path) -> io::Result<Ve
     fs::write(folder.join("TraceData.tla"), data)?;
     let module = module_of(lab);
     let folder: PathBuf = fs::canonicalize(folder)?;
-    let (spec, config) = (format!("{module}.tla"), format!("{module}.cfg"));
+    let (spec, config) = (format!("{module}.tla"), format!("{module}{kind}.cfg"));
     let output = Command::new("spec/tlc.sh")
         .args(["-C".as_ref(), folder.as_os_str()])
         .args([&spec, "-config", &config])
+        .args(options)
         .output()?;
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     fs::write(folder.join("tlc.log"), &told)?;

@@ -59,6 +59,17 @@ pub struct Behaviour {
     pub steps: Vec<Value>,
 }
 
+/// A trace with one line that no sound node observes.
+#[derive(Debug, Clone)]
+pub struct Corrupted {
+    /// What is wrong.
+    pub what: String,
+    /// Which line, counted from 0.
+    pub at: usize,
+    /// All lines.
+    pub lines: Vec<Line>,
+}
+
 impl Line {
     /// What a node has observed.
     pub fn of(
@@ -114,5 +125,13 @@ pub fn behaviour(lab: Lab, lines: &[Line]) -> Result<Behaviour, String> {
         Lab::Broadcast => broadcast::behaviour(lines),
         Lab::Causal => causal::behaviour(lines),
         Lab::Raft => raft::behaviour(lines),
+    }
+}
+
+/// The ways in which one line of a trace can be wrong; the lab's specification must allow none of
+/// them, or its check checks nothing.
+pub fn corruptions(lab: Lab, _lines: &[Line]) -> Vec<Corrupted> {
+    match lab {
+        Lab::Broadcast | Lab::Causal | Lab::Raft => Vec::new(),
     }
 }
