@@ -130,8 +130,9 @@ pub fn behaviour(lab: Lab, lines: &[Line]) -> Result<Behaviour, String> {
 
 /// The ways in which one line of a trace can be wrong; the lab's specification must allow none of
 /// them, or its check checks nothing.
-pub fn corruptions(lab: Lab, _lines: &[Line]) -> Vec<Corrupted> {
+pub fn corruptions(lab: Lab, lines: &[Line]) -> Vec<Corrupted> {
     match lab {
-        Lab::Broadcast | Lab::Causal | Lab::Raft => Vec::new(),
+        Lab::Broadcast | Lab::Causal => Vec::new(),
+        Lab::Raft => raft::corruptions(lines),
     }
 }

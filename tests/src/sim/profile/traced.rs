@@ -28,7 +28,11 @@ impl Profile {
         self.keys = self.keys.min(3);
     }
 
+    /// Elections take time, and are worth more than many entries.
     fn shorten_raft(&mut self) {
-        self.operations = Duration::from_millis(100);
+        self.chaos = self.pace.election_timeout * 10;
+        self.start_spread = self.start_spread.min(self.pace.heartbeat_interval);
+        self.operations = Duration::from_millis(200);
+        self.snapshot_every = self.snapshot_every.min(20);
     }
 }
