@@ -1,11 +1,14 @@
 //! What the core did, for logs, traces and checkers. One variant for each action of the
 //! specification (`spec/DistributedDb.tla`), under the same name; the rest tell operators more.
 
+mod broadcast;
 mod causal;
 mod line;
+mod news;
 mod raft;
 mod readiness;
 
+pub use broadcast::BroadcastEvent;
 pub use causal::CausalEvent;
 pub use line::{Line, Observed};
 pub use raft::{Held, RaftEvent};
@@ -90,6 +93,8 @@ pub enum Event {
         to: NodeId,
         /// In which session.
         session: u64,
+        /// Which chunk of it.
+        chunk: u64,
         /// How many keys.
         entries: usize,
         /// Whether it is the last.
@@ -311,86 +316,13 @@ pub enum Event {
         /// The name.
         name: NodeName,
     },
+    /// Lab 1's, for traces alone.
+    #[serde(untagged)]
+    Broadcast(BroadcastEvent),
     /// Lab 2's.
     #[serde(untagged)]
     Causal(CausalEvent),
     /// Lab 3's, for traces alone.
     #[serde(untagged)]
     Raft(RaftEvent),
-}
-
-impl Event {
-    /// Whose action it is: the number of the lab.
-    pub fn lab(&self) -> u32 {
-        let is_of_broadcast = matches!(
-            self,
-            Self::Start { .. }
-                | Self::Link { .. }
-                | Self::Unlink { .. }
-                | Self::Write { .. }
-                | Self::Deliver { .. }
-                | Self::Miss { .. }
-                | Self::RequestSync { .. }
-                | Self::ServeSync { .. }
-                | Self::MergeChunk { .. }
-                | Self::DonorBehind { .. }
-                | Self::BecomeReady { .. }
-                | Self::Repair { .. }
-                | Self::Member { .. }
-                | Self::NameTaken { .. }
-        );
-        match (self, is_of_broadcast) {
-            (Self::Causal(_), _) => 2,
-            (_, true) => 1,
-            (_, false) => 3,
-        }
-    }
-
-    /// Whether whoever is around the node may have to know: a member, a link, an office or the
-    /// node's fitness to serve has changed.
-    pub fn is_news(&self) -> bool {
-        match self {
-            Self::Causal(event) => event.is_news(),
-            Self::Start { .. }
-            | Self::Link { .. }
-            | Self::Unlink { .. }
-            | Self::Member { .. }
-            | Self::BecomeReady { .. }
-            | Self::BecomeLeader { .. }
-            | Self::StepDown { .. }
-            | Self::Follow { .. }
-            | Self::Members { .. }
-            | Self::InstallSnapshot { .. }
-            | Self::JoinRefused { .. }
-            | Self::Removed
-            | Self::Diverged { .. }
-            | Self::DiskFull { .. } => true,
-            Self::Write { .. }
-            | Self::Deliver { .. }
-            | Self::Miss { .. }
-            | Self::RequestSync { .. }
-            | Self::ServeSync { .. }
-            | Self::MergeChunk { .. }
-            | Self::DonorBehind { .. }
-            | Self::Repair { .. }
-            | Self::NameTaken { .. } => false,
-            Self::BecomePreCandidate { .. }
-            | Self::BecomeCandidate { .. }
-            | Self::HandleRequestVote { .. }
-            | Self::LoseQuorum { .. }
-            | Self::Propose { .. }
-            | Self::ProposeConfiguration { .. }
-            | Self::HandleAppend { .. }
-            | Self::Contradiction { .. }
-            | Self::HandleAppended { .. }
-            | Self::AdvanceCommit { .. }
-            | Self::Apply { .. }
-            | Self::BeginRead { .. }
-            | Self::ServeRead { .. }
-            | Self::TakeSnapshot { .. }
-            | Self::SendSnapshot { .. }
-            | Self::Transfer { .. }
-            | Self::Raft(_) => false,
-        }
-    }
 }

@@ -80,8 +80,8 @@ fn log(event: &Event) {
         Event::RequestSync { donor, session, chunk } => {
             tracing::debug!(id = %donor, session, chunk, "asks for a chunk");
         }
-        Event::ServeSync { to, session, entries, done } => {
-            tracing::debug!(id = %to, session, entries, done, "gives a chunk");
+        Event::ServeSync { to, session, chunk, entries, done } => {
+            tracing::debug!(id = %to, session, chunk, entries, done, "gives a chunk");
         }
         Event::MergeChunk { donor, session, entries, won, done } => {
             tracing::debug!(id = %donor, session, entries, won, done, "merged a chunk");
@@ -116,7 +116,8 @@ fn log(event: &Event) {
         Event::DiskFull { is_full: true } => tracing::error!("the disk is full; takes no writes"),
         Event::DiskFull { is_full: false } => tracing::info!("the disk has room again"),
         Event::Causal(event) => log_causal(event),
-        Event::Write { .. }
+        Event::Broadcast(_)
+        | Event::Write { .. }
         | Event::Deliver { .. }
         | Event::Propose { .. }
         | Event::HandleAppend { .. }

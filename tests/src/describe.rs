@@ -158,7 +158,7 @@ impl Names {
             Event::RequestSync { donor, session, chunk } => {
                 format!("RequestSync {session}.{chunk} of {}", self.of(*donor))
             }
-            Event::ServeSync { to, session, entries, done } => {
+            Event::ServeSync { to, session, entries, done, .. } => {
                 let done = if *done { ", done" } else { "" };
                 format!("ServeSync {session} to {}: {entries} keys{done}", self.of(*to))
             }
@@ -172,6 +172,7 @@ impl Names {
             Event::Repair { changed } => format!("Repair, {changed} changed"),
             Event::Member { id, name, .. } => format!("Member {name} is {id}"),
             Event::NameTaken { id, name } => format!("NameTaken {name} by {id}"),
+            Event::Broadcast(event) => format!("{event:?}"),
             event => self.raft_event(event),
         }
     }

@@ -7,7 +7,7 @@ use crate::broadcast::store::Write;
 use crate::broadcast::{Broadcast, Effects};
 use crate::identity::NodeId;
 use crate::kv::key::Key;
-use crate::observe::Event;
+use crate::observe::{BroadcastEvent, Event};
 
 /// The keys and values of a chunk, in bytes; the entry that passes it is its last. Large enough
 /// that a round trip does not matter, small enough that a heartbeat never waits long.
@@ -29,6 +29,9 @@ impl Broadcast {
         effects: &mut Effects,
     ) {
         if !self.ready {
+            if self.config.is_traced {
+                effects.observe(BroadcastEvent::RefuseSync { to, session });
+            }
             effects.send(to, Message::SyncRefused { session });
             return;
         }
@@ -48,7 +51,7 @@ impl Broadcast {
             connected = self.links.connected();
             connected.remove(&to);
         }
-        effects.observe(Event::ServeSync { to, session, entries: entries.len(), done });
+        effects.observe(Event::ServeSync { to, session, chunk, entries: entries.len(), done });
         let clock = self.clock;
         let chunk = SyncChunk { session, chunk, clock, heard, connected, entries, done };
         effects.send(to, Message::SyncChunk(chunk));

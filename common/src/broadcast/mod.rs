@@ -55,6 +55,7 @@
 //! - Deletions are remembered until the node restarts together with all others.
 
 mod donor;
+pub mod heartbeat;
 mod link;
 pub mod members;
 mod membership;
@@ -64,6 +65,7 @@ mod repair;
 mod report;
 pub mod store;
 mod sync;
+mod traced;
 pub mod version;
 mod write;
 
@@ -74,7 +76,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::broadcast::link::Links;
 use crate::broadcast::members::Members;
-use crate::broadcast::message::{Heartbeat, Message};
+use crate::broadcast::message::Message;
 use crate::broadcast::store::Store;
 use crate::broadcast::sync::Sync;
 use crate::config::Config;
@@ -156,6 +158,7 @@ impl Protocol for Broadcast {
     type Record = Record;
 
     fn step(&mut self, now: Time, input: Input<Message>, effects: &mut Effects) {
+        let observed = effects.observed();
         match input {
             Input::Start => self.on_start(now, effects),
             Input::Tick => self.on_tick(now, effects),
@@ -176,6 +179,9 @@ impl Protocol for Broadcast {
             | Input::Wall(_)
             | Input::Retire => {}
             Input::Stop => self.on_stop(effects),
+        }
+        if self.config.is_traced && effects.observed() > observed {
+            self.observe_state(effects);
         }
     }
 
@@ -248,38 +254,6 @@ impl Broadcast {
         }
     }
 
-    fn on_heartbeat_due(&mut self, now: Time, effects: &mut Effects) {
-        // A node that was stopped itself has yet to read what its peers have sent meanwhile.
-        let was_stopped = now.since(self.looked_at) > self.config.election_timeout / 2;
-        self.looked_at = now;
-        let silent = |peer: &NodeId| {
-            let silence = self.links.silence(now, *peer);
-            !was_stopped && silence.is_some_and(|s| s > self.config.election_timeout)
-        };
-        let dead: Vec<_> = self.links.all().iter().copied().filter(silent).collect();
-        for peer in dead {
-            effects.disconnect(peer);
-            self.on_peer_down(now, peer, "nothing heard for an election timeout", effects);
-        }
-        self.send_heartbeat(effects);
-        self.timers.set(Timer::Heartbeat, now + self.config.heartbeat_interval);
-    }
-
-    /// Tells all connected peers how this node is: at regular times, and when that changes.
-    fn send_heartbeat(&self, effects: &mut Effects) {
-        let (number, clock, ready) = (self.number, self.clock, self.ready);
-        let (members, mesh) = (self.members.hash(), self.mesh());
-        let beat = Heartbeat { number, clock, ready, members, mesh };
-        effects.send_each(self.links.all(), Message::Heartbeat(beat));
-    }
-
-    fn mesh(&self) -> u64 {
-        let mut mesh = self.links.connected();
-        mesh.insert(self.config.node, self.incarnation);
-        let bytes = postcard::to_stdvec(&mesh).expect("a map of numbers has no unsized part");
-        xxhash_rust::xxh3::xxh3_64(&bytes)
-    }
-
     /// A peer lives: it has said something, if not in this mode.
     pub fn touch(&mut self, now: Time, peer: NodeId) {
         self.links.touch(now, peer);
@@ -306,30 +280,6 @@ impl Broadcast {
             Message::SyncRefused { session } => {
                 self.on_sync_refused(now, from, session, effects);
             }
-        }
-    }
-
-    fn on_heartbeat(&mut self, now: Time, from: NodeId, beat: &Heartbeat, effects: &mut Effects) {
-        self.see_clock(beat.clock);
-        let missed = self.links.hear_all_up_to(from, beat.number);
-        if missed > 0 && self.ready {
-            effects.observe(Event::Miss { from, writes: missed });
-        }
-        let same_members = beat.members == self.members.hash();
-        if !same_members {
-            effects.send(from, Message::Members(self.members.iter().cloned().collect()));
-        }
-        let link = self.links.get_mut(from).expect("on_message looked it up");
-        let news = link.subscribed_at.is_none()
-            || link.ready != beat.ready
-            || link.same_members != same_members
-            || link.mesh != beat.mesh;
-        link.subscribed_at.get_or_insert(beat.number);
-        link.ready = beat.ready;
-        link.same_members = same_members;
-        link.mesh = beat.mesh;
-        if news {
-            self.consider_sync(now, effects);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::broadcast::repair::Repair;
 use crate::broadcast::{Broadcast, Effects, FOUND_PATIENCE, Timer};
 use crate::identity::{Incarnation, NodeId};
 use crate::kv::key::Key;
-use crate::observe::{Event, Readiness};
+use crate::observe::{BroadcastEvent, Event, Readiness};
 use crate::protocol::RequestId;
 use crate::time::Time;
 
@@ -49,6 +49,13 @@ struct Session {
     /// How far the donor had.
     theirs: BTreeMap<NodeId, Heard>,
     won: u64,
+}
+
+impl Sync {
+    /// Whose state is about to be merged.
+    pub(super) fn donor(&self) -> Option<NodeId> {
+        self.session.as_ref().map(|session| session.donor)
+    }
 }
 
 impl Session {
@@ -286,6 +293,10 @@ impl Broadcast {
     fn on_donor_failed(&mut self, now: Time, effects: &mut Effects) {
         let Some(session) = self.sync.session.take() else { return };
         self.timers.cancel(Timer::Retry);
+        if self.config.is_traced {
+            let (donor, session) = (session.donor, session.number);
+            effects.observe(BroadcastEvent::AbandonSync { donor, session });
+        }
         if !self.ready {
             self.store.clear();
         }

@@ -12,7 +12,7 @@ use crate::identity::NodeId;
 use crate::kv::key::Key;
 use crate::kv::value::Value;
 use crate::kv::watch::Change;
-use crate::observe::Event;
+use crate::observe::{BroadcastEvent, Event};
 
 impl Broadcast {
     pub(super) fn put(
@@ -73,12 +73,19 @@ impl Broadcast {
         effects: &mut Effects,
     ) {
         let Some(missed) = self.links.hear(from, number) else { return };
-        if missed > 0 && self.ready {
-            effects.observe(Event::Miss { from, writes: missed });
-        }
+        self.observe_missed(from, missed, effects);
         let (key, version) = (write.key.clone(), write.entry.version);
         let won = self.merge(write, effects);
         effects.observe(Event::Deliver { from, number, key, version, won });
+    }
+
+    /// Writes of a peer will not come. A node that does not serve yet gets them from its donor.
+    pub(super) fn observe_missed(&self, from: NodeId, writes: u64, effects: &mut Effects) {
+        if writes > 0 && self.ready {
+            effects.observe(Event::Miss { from, writes });
+        } else if writes > 0 && self.config.is_traced {
+            effects.observe(BroadcastEvent::Skip { from, writes });
+        }
     }
 
     /// Merges a write into the store and tells who follows its key. Tells whether it won.
