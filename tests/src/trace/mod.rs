@@ -132,7 +132,8 @@ pub fn behaviour(lab: Lab, lines: &[Line]) -> Result<Behaviour, String> {
 /// them, or its check checks nothing.
 pub fn corruptions(lab: Lab, lines: &[Line]) -> Vec<Corrupted> {
     match lab {
-        Lab::Broadcast | Lab::Causal => Vec::new(),
+        Lab::Broadcast => broadcast::corruptions(lines),
+        Lab::Causal => Vec::new(),
         Lab::Raft => raft::corruptions(lines),
     }
 }
