@@ -14,11 +14,12 @@
 //! ```
 //!
 //! `sim N PROPERTY` plays up to N seeds of the simulator's raft, and `causal N PROPERTY` of its
-//! causal mode; one of them must show a violation of the property. `test NAME` runs the unit tests
-//! of `common` whose names contain it, one of which must
-//! fail. `live FLAGS` starts three real daemons, which `distdbctl check FLAGS` must refuse in one of a
-//! few runs. Where a line begins with `trace:`, TLC must reject the trace of one of the first N seeds
-//! of that lab as well, whatever the simulator says of it. The tree is copied to `target/mutants`, so
+//! causal mode, `broadcast N PROPERTY` of its broadcast mode; one of them must show a violation of
+//! the property. `test NAME` runs the unit tests of `common` whose names contain it, one of which
+//! must fail. `trace LAB N` is what the line `trace:` says, of a bug that nothing else shows. `live
+//! FLAGS` starts three real daemons, which `distdbctl check FLAGS` must refuse in one of a few runs.
+//! Where a line begins with `trace:`, TLC must reject the trace of one of the first N seeds of that
+//! lab as well, whatever the simulator says of it. The tree is copied to `target/mutants`, so
 //! that nothing here is touched.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
@@ -42,6 +43,7 @@ struct Mutant {
 enum Check {
     Simulation { lab: &'static str, seeds: String, property: String },
     Test(String),
+    Trace { lab: String, seeds: String },
     Live(String),
 }
 
@@ -129,10 +131,18 @@ fn parse(file: &Path) -> io::Result<Mutant> {
     };
     let check = match check.split_once(' ') {
         Some(("test", name)) => Check::Test(name.to_owned()),
+        Some(("trace", rest)) => {
+            let (lab, seeds) = rest.split_once(' ').ok_or_else(wrong)?;
+            Check::Trace { lab: lab.to_owned(), seeds: seeds.to_owned() }
+        }
         Some(("live", flags)) => Check::Live(flags.to_owned()),
-        Some((kind @ ("sim" | "causal"), rest)) => {
+        Some((kind @ ("sim" | "causal" | "broadcast"), rest)) => {
             let (seeds, property) = rest.split_once(' ').ok_or_else(wrong)?;
-            let lab = if kind == "causal" { "causal" } else { "raft" };
+            let lab = match kind {
+                "causal" => "causal",
+                "broadcast" => "broadcast",
+                _ => "raft",
+            };
             Check::Simulation { lab, seeds: seeds.to_owned(), property: property.to_owned() }
         }
         Some(_) | None => return Err(wrong()),
@@ -165,6 +175,7 @@ impl Check {
                 let seed = seed.rsplit_once(' ').map_or(seed, |(_, seed)| seed);
                 Ok(is_it.then(|| format!("{property}; {seed} of {seeds}")))
             }
+            Self::Trace { lab, seeds } => rejects(tree, lab, seeds),
             Self::Test(name) => {
                 cargo(tree, &["test", "--release", "-p", "common", "--lib", "--no-run"])?;
                 let test = ["test", "--release", "-p", "common", "--lib", name.as_str()];
