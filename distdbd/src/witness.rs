@@ -71,9 +71,7 @@ fn log(event: &Event) {
             tracing::warn!(id = %from, writes, "writes of a peer are lost; `distdbctl sync` gets them");
         }
         Event::BecomeReady { how, keys } => tracing::info!(?how, keys, "serves"),
-        Event::DonorBehind { donor } => {
-            tracing::info!(id = %donor, "the donor is behind; asks again");
-        }
+        Event::DonorBehind { donor } => tracing::info!(id = %donor, "the donor is behind"),
         Event::Repair { changed } => tracing::info!(changed, "merged the states of all peers"),
         Event::Member { id, name, address } => tracing::info!(%name, %id, address, "member"),
         Event::NameTaken { id, name } => tracing::warn!(%name, %id, "refused: its name is taken"),

@@ -188,7 +188,6 @@ impl<'a> Session<'a> {
                     (Observed::Got(get.item.as_ref().map(value_of)), revision)
                 })
             }
-            Action::Swap { .. } => unreachable!("these clients swap nothing"),
             Action::Delete => {
                 let delete = client.try_ask(&call(Request::delete(Selection::Key(key))))?;
                 delete.map(|delete: Delete| {
