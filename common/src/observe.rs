@@ -9,7 +9,7 @@ mod raft;
 mod readiness;
 
 pub use broadcast::BroadcastEvent;
-pub use causal::CausalEvent;
+pub use causal::{Basis, CausalEvent, KeyDots, Made, Redone, Way};
 pub use line::{Line, Observed};
 pub use raft::{Held, RaftEvent};
 pub use readiness::Readiness;

@@ -146,7 +146,7 @@ fn log_causal(event: &CausalEvent) {
         CausalEvent::ServeWithoutDonor => {
             tracing::warn!("no member serves causal keys; this one does, with what it has");
         }
-        CausalEvent::GiveState { to } => tracing::info!(id = %to, "gives its causal keys"),
+        CausalEvent::GiveState { to, .. } => tracing::info!(id = %to, "gives its causal keys"),
         CausalEvent::StatesDiffer { peer } => {
             tracing::error!(
                 id = %peer,
@@ -159,7 +159,18 @@ fn log_causal(event: &CausalEvent) {
         }
         CausalEvent::Originate { .. }
         | CausalEvent::ApplyWrite { .. }
-        | CausalEvent::Hold { .. } => {
+        | CausalEvent::Hold { .. }
+        | CausalEvent::Recover { .. }
+        | CausalEvent::CausalMembers { .. }
+        | CausalEvent::SessionRead { .. }
+        | CausalEvent::HandleAck { .. }
+        | CausalEvent::Answer { .. }
+        | CausalEvent::Collect { .. }
+        | CausalEvent::Trim { .. }
+        | CausalEvent::StageState { .. }
+        | CausalEvent::MergeStateChunk { .. }
+        | CausalEvent::Sync { .. }
+        | CausalEvent::CausalState { .. } => {
             tracing::trace!(?event);
         }
     }

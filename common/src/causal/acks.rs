@@ -9,6 +9,7 @@ use crate::control::acks::Acks;
 use crate::control::failure::{Applied, ErrorCode, Failure};
 use crate::control::reply::Reply;
 use crate::identity::{NodeId, NodeName};
+use crate::observe::CausalEvent;
 use crate::protocol::{Answer, RequestId};
 use crate::time::Time;
 
@@ -96,12 +97,12 @@ impl Causal {
     }
 
     /// The members that have a write, each once; who is no member does not count (L16).
-    fn holders(&self, dot: Dot) -> impl Iterator<Item = &NodeName> + '_ {
+    fn holders(&self, dot: Dot) -> impl Iterator<Item = (&NodeId, &NodeName)> + '_ {
         let has = move |id: &NodeId| match *id == self.config.node {
             true => self.clock.contains(dot),
             false => self.known.get(id).is_some_and(|known| known.contains(dot)),
         };
-        self.members.iter().filter(move |(id, _)| has(id)).map(|(_, name)| name)
+        self.members.iter().filter(move |(id, _)| has(id))
     }
 
     fn is_enough(&self, dot: Dot, acks: Acks) -> bool {
@@ -109,7 +110,7 @@ impl Causal {
     }
 
     fn names(&self, dot: Dot) -> Vec<NodeName> {
-        let mut names: Vec<_> = self.holders(dot).cloned().collect();
+        let mut names: Vec<_> = self.holders(dot).map(|(_, name)| name.clone()).collect();
         names.sort_unstable();
         names
     }
@@ -133,6 +134,13 @@ impl Causal {
         wait: Wait,
         effects: &mut Effects,
     ) {
+        if let Some(dot) = dot {
+            let needed = self.needed(wait.acks);
+            self.trace(effects, |causal| {
+                let holders = causal.holders(dot).map(|(id, _)| *id).collect();
+                CausalEvent::Answer { dot, needed, holders }
+            });
+        }
         let names = Some(dot.map_or_else(Vec::new, |dot| self.names(dot)));
         let context = Some(self.context_after(wait.seen));
         let mut reply = wait.reply;

@@ -25,7 +25,7 @@ use crate::causal::clock::VectorClock;
 use crate::causal::message::{Message, SyncChunk};
 use crate::causal::record::Step;
 use crate::causal::staging::{Staged, Taken};
-use crate::causal::store::Store;
+use crate::causal::traced::held_of;
 use crate::causal::tree::BucketSet;
 use crate::causal::version::Version;
 use crate::causal::write::Write;
@@ -196,7 +196,14 @@ impl Causal {
         };
         self.pull.as_mut().expect("it was just seen").staged = Some(Box::new(staged));
         if !is_dry {
+            let clock = theirs.clone();
             self.steps.push(Step::BeginSync { theirs, lamport });
+            self.trace(effects, |_| CausalEvent::StageState {
+                donor: from,
+                session,
+                clock,
+                lamport,
+            });
         }
         let branches = self.store.tree().differing_tops(tops);
         if branches.is_empty() {
@@ -257,6 +264,7 @@ impl Causal {
         }
         let is_dry = pull.by_hand.as_ref().is_some_and(|by_hand| by_hand.dry_run);
         if !is_dry && !changed.is_empty() {
+            self.trace(effects, |_| CausalEvent::MergeStateChunk { changed: held_of(&changed) });
             self.steps.push(Step::Stage(changed));
         }
         if done {
@@ -290,29 +298,12 @@ impl Causal {
             self.steps.push(Step::Ready);
         }
         effects.observe(CausalEvent::EndStateSync { donor: pull.donor, keys });
+        if let Some(traced) = &mut self.traced {
+            traced.touch_all();
+        }
+        self.note_traced();
         self.has_jumped |= keys > 0;
         self.deliver_waiting(now, effects);
-    }
-
-    /// A state takes this one's place: `store` with `meanwhile` on top has seen all that this has,
-    /// and `theirs`.
-    pub(super) fn adopt(
-        &mut self,
-        mut store: Store,
-        theirs: &VectorClock,
-        meanwhile: &[Arc<Write>],
-    ) {
-        for write in meanwhile {
-            store.apply(write);
-        }
-        self.store = store;
-        let news = theirs.iter().filter(|dot| !self.clock.contains(*dot));
-        for dot in news.collect::<Vec<_>>() {
-            self.clock.advance(dot);
-            self.log.restart(dot);
-        }
-        self.incoming.forget(&self.clock);
-        (self.has_advanced, self.is_pump_due) = (true, true);
     }
 
     /// A write was applied to the live state: it will be to the staged one, unless that has it.
@@ -360,6 +351,7 @@ impl Causal {
     pub(super) fn give_up(&mut self, effects: &mut Effects, why: &'static str) {
         let Some(pull) = self.pull.take() else { return };
         effects.observe(CausalEvent::AbandonStateSync { donor: pull.donor, reason: why });
+        self.note_traced();
         if let Some(by_hand) = pull.by_hand {
             let failure = Failure::new(ErrorCode::NotReady, why);
             effects.answer(by_hand.request, Answer::Reply(self.header(None), Err(failure)));
@@ -378,6 +370,7 @@ impl Causal {
             self.ready = true;
             self.steps.push(Step::Ready);
             effects.observe(CausalEvent::ServeWithoutDonor);
+            self.note_traced();
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::causal::clock::Dot;
 use crate::causal::context::Context;
-use crate::causal::request::delete_reply;
+use crate::causal::request::{Cause, delete_reply};
 use crate::causal::store::Store;
 use crate::causal::{Causal, Effects};
 use crate::control::acks::Acks;
@@ -117,8 +117,9 @@ impl Causal {
         let last = keys.len().wrapping_sub(1);
         for (place, (key, dots)) in keys.iter().enumerate() {
             let tag = deletion.tag.filter(|_| is_done && place == last);
-            let (place, deleted) = ((key.clone(), dots.as_slice()), deletion.deleted);
-            deletion.last = Some(self.delete_versions(now, place, tag, deleted, effects));
+            let cause = Cause { tag, deleted: deletion.deleted, seen: deletion.context.as_ref() };
+            let place = (key.clone(), dots.as_slice());
+            deletion.last = Some(self.delete_versions(now, place, &cause, effects));
         }
         if is_done {
             self.has_advanced = true; // Who waited for it need not any longer.

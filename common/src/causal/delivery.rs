@@ -11,7 +11,7 @@ use crate::causal::{Causal, Effects};
 use crate::control::watching::EventKind;
 use crate::identity::NodeId;
 use crate::kv::watch::Change;
-use crate::observe::CausalEvent;
+use crate::observe::{CausalEvent, Way};
 use crate::time::Time;
 
 /// Writes that wait for their past. What is dropped beyond that comes again, because it is not
@@ -124,28 +124,29 @@ impl Causal {
                 // It was lost on the way back, if anything was: say so again (L2).
                 self.peers.get_mut(&from).expect("looked up").is_ack_urgent = true;
             } else if is_due(&self.clock, &write) {
-                self.deliver(now, write, effects);
+                self.deliver(now, from, write, effects);
             } else {
                 let dot = write.dot;
                 if self.incoming.hold(write) {
-                    effects.observe(CausalEvent::Hold { dot });
+                    effects.observe(CausalEvent::Hold { dot, from });
+                    self.note_traced();
                 }
             }
         }
     }
 
-    fn deliver(&mut self, now: Time, write: Arc<Write>, effects: &mut Effects) {
+    fn deliver(&mut self, now: Time, from: NodeId, write: Arc<Write>, effects: &mut Effects) {
         if self.is_puller_full(false) {
             return;
         }
-        self.apply(now, write, effects);
+        self.apply(now, write, Way::From(from), effects);
         self.deliver_waiting(now, effects);
     }
 
     /// Applies those that waited for what has come.
     pub(super) fn deliver_waiting(&mut self, now: Time, effects: &mut Effects) {
         while let Some(write) = self.incoming.take_ready(&self.clock) {
-            self.apply(now, write, effects);
+            self.apply(now, write, Way::Waited, effects);
         }
     }
 
@@ -155,7 +156,7 @@ impl Causal {
     }
 
     /// Applies the next write of a writer, whose past is here. Spec: Apply.
-    pub(super) fn apply(&mut self, now: Time, write: Arc<Write>, effects: &mut Effects) {
+    pub(super) fn apply(&mut self, now: Time, write: Arc<Write>, way: Way, effects: &mut Effects) {
         assert!(is_due(&self.clock, &write), "a write is applied once, behind its past");
         self.clock.advance(write.dot);
         self.see_lamport(write.lamport);
@@ -184,9 +185,15 @@ impl Causal {
             self.sessions.remember(self.next_position(), tag, hash, request.outcome.clone());
         }
         let (dot, key) = (write.dot, write.key.clone());
-        effects.observe(CausalEvent::ApplyWrite { dot, key, deleted: write.value.is_none() });
+        if let Some(traced) = &mut self.traced {
+            traced.touch(&key);
+        }
+        effects.observe(CausalEvent::ApplyWrite { dot, key, deleted: write.value.is_none(), way });
+        self.note_traced();
         self.note_meanwhile(&write);
+        let before = self.traced_bases();
         self.log.push(Arc::clone(&write));
+        self.trace_log(before, |behind| CausalEvent::Trim { behind }, effects);
         self.steps.push(Step::Apply(write));
         self.is_pump_due = true;
         self.has_advanced = true;

@@ -64,7 +64,8 @@ impl Causal {
         let (clock, lamport, store) = (self.clock.clone(), self.lamport, self.store.clone());
         let buckets = BucketSet::default();
         let gift = Gift { session, clock, lamport, store, buckets, asked: now };
-        effects.observe(CausalEvent::GiveState { to: from });
+        effects.observe(CausalEvent::GiveState { to: from, session });
+        self.note_traced();
         effects.send(from, gift.tree());
         self.gifts.insert(from, gift);
     }

@@ -100,6 +100,13 @@ impl Log {
         self.writers.values().flat_map(|kept| &kept.writes).map(|(_, write)| write)
     }
 
+    /// Of each writer, the last that is not kept.
+    pub fn bases(&self) -> Vec<Dot> {
+        let bases = self.writers.iter().map(|(node, kept)| (*node, kept.base));
+        let bases = bases.filter(|(_, base)| *base > 0);
+        bases.map(|(node, counter)| Dot { node, counter }).collect()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.writers.values().map(|kept| kept.writes.len()).sum()

@@ -89,6 +89,7 @@ mod staging;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod traced;
 pub mod tree;
 pub mod version;
 pub mod write;
@@ -115,6 +116,7 @@ use crate::causal::peer::Peer;
 use crate::causal::record::{Record, Step};
 use crate::causal::saving::Snapshots;
 use crate::causal::store::Store;
+use crate::causal::traced::Traced;
 use crate::config::Config;
 use crate::identity::{NodeId, NodeName};
 use crate::kv::session::Sessions;
@@ -187,6 +189,8 @@ pub struct Causal {
     has_jumped: bool,
     /// Whether anybody wants to hear what changes.
     is_watched: bool,
+    /// Where somebody traces the node.
+    traced: Option<Box<Traced>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,7 +211,7 @@ impl Protocol for Causal {
 
     fn step(&mut self, now: Time, input: Input<Message>, effects: &mut Effects) {
         match input {
-            Input::Start => self.on_start(now),
+            Input::Start => self.on_start(now, effects),
             Input::Tick => self.on_tick(now, effects),
             Input::PeerUp(hello) => self.on_peer_up(now, hello.node, effects),
             Input::PeerDown(peer) => self.on_peer_down(now, peer, effects),
@@ -241,6 +245,7 @@ impl Protocol for Causal {
     }
 
     fn flush(&mut self, now: Time, effects: &mut Effects) {
+        self.trace_members(effects);
         self.unpark(now, effects);
         if self.deletions.len() > 0 {
             let waits = self.disk_full || self.is_puller_full(true);
@@ -257,6 +262,7 @@ impl Protocol for Causal {
         self.acknowledge(effects);
         self.save(effects);
         self.take_snapshot(effects);
+        self.trace_state(effects);
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -265,7 +271,8 @@ impl Protocol for Causal {
 }
 
 impl Causal {
-    fn on_start(&mut self, now: Time) {
+    fn on_start(&mut self, now: Time, effects: &mut Effects) {
+        self.trace_start(effects);
         self.timers.set(Timer::Beat, now + self.config.heartbeat_interval);
         if self.ready && self.position == 0 {
             self.steps.push(Step::Ready);
@@ -307,7 +314,7 @@ impl Causal {
         self.consider_founding(effects);
         self.look_at_donor(now, effects);
         self.drop_old_gifts(now);
-        self.release_log();
+        self.release_log(effects);
     }
 
     fn on_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
@@ -318,7 +325,7 @@ impl Causal {
             Message::Writes { writes, is_urgent } => {
                 self.on_writes(now, from, writes, is_urgent, effects);
             }
-            Message::Ack(ack) => self.on_ack(from, ack),
+            Message::Ack(ack) => self.on_ack(from, ack, effects),
             Message::Beat(beat) => {
                 let detector = self.detectors.get_mut(&from);
                 if detector.and_then(|detector| detector.hear(now)) == Some(Transition::Trust) {
@@ -326,7 +333,7 @@ impl Causal {
                 }
                 self.on_beat(now, from, beat, effects);
             }
-            Message::Want(ack) => self.on_want(from, ack),
+            Message::Want(ack) => self.on_want(from, ack, effects),
             Message::Behind => self.begin_sync(now, from, effects),
             Message::SyncAsk { session } => self.on_sync_ask(now, from, session, effects),
             Message::SyncTree { session, clock, lamport, tops } => {
@@ -357,6 +364,9 @@ impl Causal {
         }
         let next = next.into_iter().map(|(id, name)| (id, name.clone())).collect();
         self.members = next;
+        if let Some(traced) = &mut self.traced {
+            traced.note_members();
+        }
         let is_there = |id: &NodeId| self.members.contains_key(id) || self.peers.contains_key(id);
         self.known.retain(|id, _| is_there(id));
         self.detectors.retain(|id, _| is_there(id));

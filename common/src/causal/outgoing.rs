@@ -94,7 +94,7 @@ impl Causal {
         peer.note_heard(own, self.beats);
         peer.differs = if is_same { peer.differs + 1 } else { 0 };
         let differs = peer.differs % DIFFERS_PERIOD == DIFFERS_BEATS;
-        self.on_ack(from, ack);
+        self.on_ack(from, ack, effects);
         if let Some(number) = own {
             self.send_lost(now, from, number);
         }
@@ -108,7 +108,7 @@ impl Causal {
     }
 
     /// A member tells what it has.
-    pub(super) fn on_ack(&mut self, from: NodeId, ack: Ack) {
+    pub(super) fn on_ack(&mut self, from: NodeId, ack: Ack, effects: &mut Effects) {
         let Ack { clock, beyond } = ack;
         if !self.believes(&clock) {
             return;
@@ -117,10 +117,12 @@ impl Causal {
         let known = self.known.entry(from).or_default();
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let before = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
+        let mut is_news = false;
         if !known.covers(&clock) {
             // What it lacks from here on it was not told of.
             peer.told_behind = None;
             self.are_acks_due = true;
+            is_news = true;
         }
         known.merge(&clock);
         let after = peer.sent.keys().map(|node| known.get(*node)).sum::<u64>();
@@ -129,6 +131,9 @@ impl Causal {
             peer.retry.reset();
         }
         self.is_pump_due = true;
+        if is_news {
+            self.trace(effects, |_| CausalEvent::HandleAck { peer: from, clock });
+        }
     }
 
     /// A member has had a beat of this node, and lacks what went before it on the same connection:
@@ -152,8 +157,8 @@ impl Causal {
     }
 
     /// A client of a member waits: it gets all that it lacks, whoever wrote it.
-    pub(super) fn on_want(&mut self, from: NodeId, ack: Ack) {
-        self.on_ack(from, ack);
+    pub(super) fn on_want(&mut self, from: NodeId, ack: Ack, effects: &mut Effects) {
+        self.on_ack(from, ack, effects);
         let lacking: Vec<NodeId> = self.lacking(from).collect();
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.relays.extend(lacking);
@@ -292,13 +297,15 @@ impl Causal {
     }
 
     /// What all members have is not kept for anybody.
-    pub(super) fn release_log(&mut self) {
+    pub(super) fn release_log(&mut self, effects: &mut Effects) {
         let mut stable: VectorClock = self.clock.clone();
         for member in self.members.keys().filter(|id| **id != self.config.node) {
             let known = self.known.get(member).cloned().unwrap_or_default();
             stable = stable.iter().map(|dot| lower(dot, &known)).collect();
         }
+        let before = self.traced_bases();
         self.log.release(&stable);
+        self.trace_log(before, |behind| CausalEvent::Collect { behind }, effects);
     }
 
     /// How many writes a member lacks, as far as is known.

@@ -1,6 +1,7 @@
 //! What clients read: this node's own copy.
 
 use crate::causal::resolver::View;
+use crate::causal::traced::dots;
 use crate::causal::version::Version;
 use crate::causal::{Causal, Effects};
 use crate::control::conflict::{ConflictingKey, Conflicts, Sibling};
@@ -10,6 +11,7 @@ use crate::kv::key::Key;
 use crate::kv::page::{Row, page};
 use crate::kv::value::{VALUE_BYTES_MAX, Value};
 use crate::modes::{Mode, Resolver};
+use crate::observe::CausalEvent;
 use crate::protocol::{Answer, RequestId};
 use crate::time::Time;
 
@@ -40,7 +42,13 @@ impl Causal {
         };
         let (served, reply) = match request {
             Request::Get { key, read, context, .. } => {
-                (session(read, context.is_some()), Reply::Get(Box::new(self.get(&key))))
+                let served = session(read, context.is_some());
+                let reply = Reply::Get(Box::new(self.get(&key)));
+                self.trace(effects, |causal| {
+                    let dots = dots(causal.store.get(&key));
+                    CausalEvent::SessionRead { key, context, dots }
+                });
+                (served, reply)
             }
             Request::List(range) => {
                 let served = session(range.read, range.context.is_some());

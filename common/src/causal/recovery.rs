@@ -69,6 +69,9 @@ impl Causal {
             if record.position <= causal.position {
                 continue; // The snapshot stands for it.
             }
+            if let Some(traced) = &mut causal.traced {
+                traced.note_record(&record);
+            }
             let found = record.position - record.steps.len() as u64;
             if found != causal.position {
                 return Err(RecoverError::Gap { found, expected: causal.position });
@@ -93,6 +96,7 @@ impl Causal {
             is_member: false,
             modes: ModeTable::new(config.mode),
             log: Log::new(config.causal_log_bytes),
+            traced: config.is_traced.then(Box::default),
             config,
             clock: VectorClock::default(),
             lamport: 0,

@@ -20,7 +20,7 @@ use crate::kv::key::Key;
 use crate::kv::outcome::Outcome;
 use crate::kv::value::{VALUE_BYTES_MAX, Value};
 use crate::modes::Resolver;
-use crate::observe::CausalEvent;
+use crate::observe::{Basis, Way};
 use crate::protocol::{Answer, RequestId};
 use crate::time::Time;
 
@@ -38,6 +38,7 @@ struct Change {
     key: Key,
     replaces: Vec<Dot>,
     value: Option<Value>,
+    basis: Basis,
     /// Of what it takes the place of: when the key was made, and how many writes there were.
     history: (Option<u64>, u64),
 }
@@ -48,13 +49,14 @@ impl Change {
         key: Key,
         value: Option<Value>,
         held: &[Version],
+        basis: Basis,
         is_replaced: impl Fn(&Version) -> bool,
     ) -> Self {
         let replaced = held.iter().filter(|version| is_replaced(version));
         let created = replaced.clone().map(|version| version.created).min();
         let writes = replaced.clone().map(|version| version.writes).max().unwrap_or(0);
         let replaces = replaced.map(|version| version.dot).collect();
-        Self { key, replaces, value, history: (created, writes) }
+        Self { key, replaces, value, basis, history: (created, writes) }
     }
 }
 
@@ -68,6 +70,18 @@ pub(super) struct Job {
     deadline: Time,
     /// The client's tag, with the hash of what it asks.
     pub(super) tag: Option<(Tag, u64)>,
+    /// What the client has seen.
+    seen: Option<Context>,
+}
+
+/// What a write is made for.
+pub(super) struct Cause<'a> {
+    /// The tag of the request, on its last write.
+    pub(super) tag: Option<(Tag, u64)>,
+    /// How many keys the request has deleted, this one counted.
+    pub(super) deleted: u64,
+    /// What the client had seen.
+    pub(super) seen: Option<&'a Context>,
 }
 
 impl Causal {
@@ -107,14 +121,14 @@ impl Causal {
         let tag = tag.map(|tag| (tag, hash_of(&call.request)));
         let acks = call.request.acks();
         let seen = call.request.context().cloned();
-        let job = Job { id, acks, deadline, tag };
+        let job = Job { id, acks, deadline, tag, seen };
         let outcome = self.check_write(&job).and_then(|known| match known {
             Some(outcome) => Ok(Some(self.told_again(outcome, &call.request))),
             None => self.write_as_asked(now, &job, call.request, effects),
         });
         match outcome {
             Ok(Some(done)) => {
-                self.answer_when_acknowledged(id, (acks, deadline), done, seen, effects);
+                self.answer_when_acknowledged(id, (acks, deadline), done, job.seen, effects);
             }
             Ok(None) => {}
             Err(failure) => {
@@ -143,7 +157,8 @@ impl Causal {
             }
             Request::Delete { selection: Selection::Key(key), context, .. } => {
                 let held = self.store.get(&key);
-                let change = Change::of(key.clone(), None, held, is_seen(context.as_ref()));
+                let basis = basis_of(context.as_ref());
+                let change = Change::of(key.clone(), None, held, basis, is_seen(context.as_ref()));
                 return Ok(Some(self.delete_one(now, job, change, effects)));
             }
             Request::Delete { selection: Selection::Prefix(prefix), context, .. } => {
@@ -152,7 +167,7 @@ impl Causal {
             }
             _ => unreachable!("these are the writes"),
         };
-        let (dot, revision) = self.write(now, change, job.tag, 0, effects);
+        let (dot, revision) = self.write(now, change, &job.cause(0), effects);
         Ok(Some((put_reply(revision, false), Some(dot))))
     }
 
@@ -162,7 +177,8 @@ impl Causal {
         let resolver = self.resolver_of(&key);
         resolver.check_put(value.as_bytes()).map_err(Failure::bad_request)?;
         let held = self.store.get(&key);
-        let change = Change::of(key.clone(), Some(value), held, is_seen(context));
+        let basis = basis_of(context);
+        let change = Change::of(key.clone(), Some(value), held, basis, is_seen(context));
         check_room(held, &change)?;
         Ok(change)
     }
@@ -172,7 +188,7 @@ impl Causal {
         self.check_resolver(&key, Resolver::Set, "add")?;
         let held = self.store.get(&key);
         let is_it = |version: &Version| *version.value == *value.as_bytes();
-        let change = Change::of(key.clone(), Some(value.clone()), held, is_it);
+        let change = Change::of(key.clone(), Some(value.clone()), held, Basis::Some, is_it);
         check_room(held, &change)?;
         let bytes: usize = held.iter().map(|version| version.value.len() + 1).sum();
         if change.replaces.is_empty() && bytes + value.as_bytes().len() > SET_BYTES_MAX {
@@ -191,7 +207,7 @@ impl Causal {
         self.check_resolver(&key, Resolver::Set, "remove")?;
         let is_seen = is_seen(context);
         let is_it = |version: &Version| *version.value == *value.as_bytes() && is_seen(version);
-        Ok(Change::of(key.clone(), None, self.store.get(&key), is_it))
+        Ok(Change::of(key.clone(), None, self.store.get(&key), Basis::Some, is_it))
     }
 
     /// Each node has its own share of a counter, and no other writes it: so none is counted twice,
@@ -215,8 +231,8 @@ impl Causal {
             Failure::bad_request(format!("{key} would leave the range of 64-bit integers"))
         })?;
         let value = Value::try_from(share.to_string().into_bytes()).expect("a short text");
-        let change = Change::of(key.clone(), Some(value), held, is_own);
-        let (dot, revision) = self.write(now, change, job.tag, 0, effects);
+        let change = Change::of(key.clone(), Some(value), held, Basis::Share, is_own);
+        let (dot, revision) = self.write(now, change, &job.cause(0), effects);
         let value = self.count_of(&key);
         let reply = Count { value, revision, acks: None, context: None, duplicate: false };
         Ok(Some((Reply::Count(reply), Some(dot))))
@@ -227,23 +243,22 @@ impl Causal {
         if change.replaces.is_empty() {
             return (delete_reply(0, self.lamport, false), None);
         }
-        let (dot, revision) = self.write(now, change, job.tag, 1, effects);
+        let (dot, revision) = self.write(now, change, &job.cause(1), effects);
         (delete_reply(1, revision, false), Some(dot))
     }
 
-    /// Deletes of a key the versions with these dots; so many were deleted for the whole request,
-    /// if this is its last write.
+    /// Deletes of a key the versions with these dots.
     pub(super) fn delete_versions(
         &mut self,
         now: Time,
         (key, dots): (Key, &[Dot]),
-        tag: Option<(Tag, u64)>,
-        deleted: u64,
+        cause: &Cause,
         effects: &mut Effects,
     ) -> Dot {
         let held = self.store.get(&key);
-        let change = Change::of(key.clone(), None, held, |version| dots.contains(&version.dot));
-        self.write(now, change, tag, deleted, effects).0
+        let is_it = |version: &Version| dots.contains(&version.dot);
+        let change = Change::of(key.clone(), None, held, Basis::Some, is_it);
+        self.write(now, change, cause, effects).0
     }
 
     /// Makes a write of this node, and applies it; all others are sent it. Spec: Write.
@@ -251,11 +266,10 @@ impl Causal {
         &mut self,
         now: Time,
         change: Change,
-        tag: Option<(Tag, u64)>,
-        deleted: u64,
+        cause: &Cause,
         effects: &mut Effects,
     ) -> (Dot, u64) {
-        let Change { key, replaces, value, history: (created, writes) } = change;
+        let Change { key, replaces, value, basis, history: (created, writes) } = change;
         let own = self.config.node;
         let lamport = self.lamport + 1;
         let (created, writes) = (created.unwrap_or(lamport), (writes + 1).min(LAMPORT_MAX));
@@ -269,16 +283,12 @@ impl Causal {
         let limit = hybrid::limit_ms(self.hybrid.wall_ms(now), walls);
         let time = self.hybrid.tick(now, limit);
         let dot = Dot { node: own, counter };
-        let outcome = Outcome::Originated { dot, revision: lamport, deleted };
-        let request = tag.map(|(tag, hash)| Tagged { tag, hash, outcome });
-        effects.observe(CausalEvent::Originate {
-            dot,
-            key: key.clone(),
-            replaces: replaces.clone(),
-        });
+        let outcome = Outcome::Originated { dot, revision: lamport, deleted: cause.deleted };
+        let request = cause.tag.map(|(tag, hash)| Tagged { tag, hash, outcome });
         let write =
             Write { dot, past, lamport, time, key, replaces, value, created, writes, request };
-        self.apply(now, Arc::new(write), effects);
+        self.observe_write(&write, basis, cause.seen, effects);
+        self.apply(now, Arc::new(write), Way::Own, effects);
         (dot, lamport)
     }
 
@@ -292,6 +302,17 @@ impl Causal {
         let hint = format!("distdbctl mode set PREFIX causal --resolver {needs}");
         Err(Failure::new(ErrorCode::ModeMismatch, message).with_hint(hint))
     }
+}
+
+impl Job {
+    fn cause(&self, deleted: u64) -> Cause<'_> {
+        Cause { tag: self.tag, deleted, seen: self.seen.as_ref() }
+    }
+}
+
+/// All that is here, or what the client has seen.
+fn basis_of(context: Option<&Context>) -> Basis {
+    if context.is_some() { Basis::Context } else { Basis::All }
 }
 
 /// Whether a client has seen a version; all, where it does not say.

@@ -31,6 +31,7 @@ impl Causal {
         let steps = std::mem::take(&mut self.steps);
         self.position += steps.len() as u64;
         effects.persist(Record { position: self.position, steps });
+        self.trace(effects, |causal| CausalEvent::Sync { position: causal.position });
     }
 
     /// Takes a snapshot if enough has happened since the last one, or if Raft goes on, and the log

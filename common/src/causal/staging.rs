@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::causal::Causal;
 use crate::causal::clock::VectorClock;
 use crate::causal::message::SyncChunk;
 use crate::causal::store::{Store, join};
@@ -38,6 +39,29 @@ pub(super) struct Taken {
     pub(super) changed: Vec<(Key, Vec<Version>)>,
     /// Whether it was the last.
     pub(super) done: bool,
+}
+
+impl Causal {
+    /// A state takes this one's place: `store` with `meanwhile` on top has seen all that this has,
+    /// and `theirs`.
+    pub(super) fn adopt(
+        &mut self,
+        mut store: Store,
+        theirs: &VectorClock,
+        meanwhile: &[Arc<Write>],
+    ) {
+        for write in meanwhile {
+            store.apply(write);
+        }
+        self.store = store;
+        let news = theirs.iter().filter(|dot| !self.clock.contains(*dot));
+        for dot in news.collect::<Vec<_>>() {
+            self.clock.advance(dot);
+            self.log.restart(dot);
+        }
+        self.incoming.forget(&self.clock);
+        (self.has_advanced, self.is_pump_due) = (true, true);
+    }
 }
 
 impl Staged {

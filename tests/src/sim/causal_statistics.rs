@@ -25,7 +25,18 @@ impl World {
                 | CausalEvent::ServeWithoutDonor
                 | CausalEvent::StatesDiffer { .. }
                 | CausalEvent::Trust { .. }
-                | CausalEvent::TakeCausalSnapshot { .. } => {}
+                | CausalEvent::TakeCausalSnapshot { .. }
+                | CausalEvent::Recover { .. }
+                | CausalEvent::CausalMembers { .. }
+                | CausalEvent::SessionRead { .. }
+                | CausalEvent::HandleAck { .. }
+                | CausalEvent::Answer { .. }
+                | CausalEvent::Collect { .. }
+                | CausalEvent::Trim { .. }
+                | CausalEvent::StageState { .. }
+                | CausalEvent::MergeStateChunk { .. }
+                | CausalEvent::Sync { .. }
+                | CausalEvent::CausalState { .. } => {}
             }
         }
         for envelope in &outbox.messages {
