@@ -313,13 +313,16 @@ Lose(message) ==
 (* disks only grow, so a message that is late or comes twice says no more  *)
 (* than the present one: it is read from the peer's disk.                  *)
 (***************************************************************************)
-HandleAck(n, p) ==
-    LET stored == IF Bug = "AckBeforeSync" THEN mem[p].clock ELSE disk[p].clock IN
+HandleAckOf(n, p, stored) ==
     /\ n \in Alive /\ p \in member \ {n}
-    /\ Collects \/ Levels # {1}
-    /\ acked[n][p] # Merge(acked[n][p], stored)
     /\ acked' = [acked EXCEPT ![n][p] = Merge(@, stored)]
     /\ UNCHANGED <<member, gone, mem, disk, waiting, sync, links, spent, clients, ghosts>>
+
+HandleAck(n, p) ==
+    LET stored == IF Bug = "AckBeforeSync" THEN mem[p].clock ELSE disk[p].clock IN
+    /\ Collects \/ Levels # {1}
+    /\ acked[n][p] # Merge(acked[n][p], stored)
+    /\ HandleAckOf(n, p, stored)
 
 \* What of write i does n know to be on disks: a set of members.
 Holders(n, i) ==
@@ -343,14 +346,19 @@ Answer(n, i) ==
                                 !.late = {m \in Alive : ~Covers(mem[m].clock, token)}]
     /\ UNCHANGED <<nodes, links, spent, written, ghosts>>
 
+\* n keeps these writes no longer for others.
+Release(n, done) ==
+    /\ n \in Alive
+    /\ Keep(n, [mem[n] EXCEPT !.log = @ \ done])
+    /\ UNCHANGED <<member, gone, waiting, acked, sync, flying, spent, clients, ghosts>>
+
 \* What all members have acknowledged is kept no longer.
 Collect(n) ==
     LET enough == IF Bug = "CollectEarly" THEN 2 ELSE Cardinality(member)
         done == {i \in mem[n].log : Cardinality(Holders(n, i)) >= enough}
     IN
-    /\ Collects /\ n \in Alive /\ done # {}
-    /\ Keep(n, [mem[n] EXCEPT !.log = @ \ done])
-    /\ UNCHANGED <<member, gone, waiting, acked, sync, flying, spent, clients, ghosts>>
+    /\ Collects /\ done # {}
+    /\ Release(n, done)
 
 (***************************************************************************)
 (* State transfer (anti-entropy).                                          *)
@@ -360,13 +368,10 @@ Collect(n) ==
 Behind(n, d) ==
     \E i \in disk[d].applied \ mem[n].applied : \A x \in Alive : i \notin disk[x].log
 
-\* The donor's state is pinned, and n begins with a copy of its own.
-BeginSync(n, d) ==
-    LET pin == IF Bug = "DonorNotDurable" THEN mem[d] ELSE disk[d] IN
-    /\ n \in Alive /\ d \in Alive \ {n} /\ pin.ready
+\* n begins with a copy of its own state, and d's, as it was pinned.
+BeginSyncOf(n, d, pin) ==
+    /\ n \in Alive /\ d # n /\ pin.ready
     /\ ~sync[n].on /\ spent.syncs < MaxSyncs
-    /\ ~mem[n].ready \/ ~Covers(mem[n].clock, pin.clock)
-    /\ Slots => (~mem[n].ready \/ Behind(n, d)) /\ Bug # "NoBehind"
     /\ spent' = [spent EXCEPT !.syncs = @ + 1]
     /\ sync' = [sync EXCEPT ![n] =
            [on |-> TRUE, donor |-> d, clock |-> pin.clock, versions |-> pin.versions,
@@ -377,6 +382,14 @@ BeginSync(n, d) ==
        THEN Keep(n, [mem[n] EXCEPT !.clock = Merge(@, pin.clock)])
        ELSE UNCHANGED <<mem, disk, sent>>
     /\ UNCHANGED <<member, gone, waiting, acked, flying, clients, ghosts>>
+
+\* The donor's state is pinned in the same step.
+BeginSync(n, d) ==
+    LET pin == IF Bug = "DonorNotDurable" THEN mem[d] ELSE disk[d] IN
+    /\ d \in Alive
+    /\ ~mem[n].ready \/ ~Covers(mem[n].clock, pin.clock)
+    /\ Slots => (~mem[n].ready \/ Behind(n, d)) /\ Bug # "NoBehind"
+    /\ BeginSyncOf(n, d, pin)
 
 \* The versions of a key come and are joined to those that n began with.  A key
 \* that is equal on both sides need not be sent: its join changes nothing.
@@ -474,26 +487,28 @@ Forgotten(n) ==
     IF session.pending # 0 /\ written[session.pending].node = n
     THEN [session EXCEPT !.pending = 0] ELSE session
 
-\* n crashes and starts again with what is on its disk.  That it is down for a
-\* while is the same as that it receives nothing.
-Crash(n) ==
+\* n crashes and starts again as s, and the transfers are these.
+CrashTo(n, s, transfers) ==
     /\ n \in Alive /\ spent.crashes < MaxCrashes
     /\ spent' = [spent EXCEPT !.crashes = @ + 1]
-    /\ mem' = [mem EXCEPT ![n] =
-           CASE Bug = "DotReused" -> [disk[n] EXCEPT !.clock[n] = 0]
-             [] Bug = "PastSinceRestart" -> [disk[n] EXCEPT !.told = disk[n].clock]
-             [] OTHER -> disk[n]]
+    /\ mem' = [mem EXCEPT ![n] = s]
     /\ waiting' = [waiting EXCEPT ![n] = {}]
     /\ acked' = [acked EXCEPT ![n] = [m \in Node |-> Zero]]
-    /\ sync' = Abandoned(n)
+    /\ sync' = transfers
     /\ session' = Forgotten(n)
     /\ UNCHANGED <<member, gone, disk, links, written, answered, ghosts>>
 
-\* n loses its disk, for ever, and comes back as s, which nobody knows and which
-\* knows nothing.  The others send it what is in their logs.
-Wipe(n, s) ==
+\* n crashes and starts again with what is on its disk.  That it is down for a
+\* while is the same as that it receives nothing.
+Crash(n) ==
+    CrashTo(n, CASE Bug = "DotReused" -> [disk[n] EXCEPT !.clock[n] = 0]
+                 [] Bug = "PastSinceRestart" -> [disk[n] EXCEPT !.told = disk[n].clock]
+                 [] OTHER -> disk[n],
+            Abandoned(n))
+
+\* n is gone, s comes in its place, and the transfers are these.
+WipeTo(n, s, transfers) ==
     /\ n \in Alive /\ s \in Spare \ member
-    /\ \E m \in Alive \ {n} : disk[m].ready
     /\ IF Bug = "IncarnationReused"
        THEN /\ mem' = [mem EXCEPT ![n] = [Empty EXCEPT !.ready = TRUE]]
             /\ disk' = [disk EXCEPT ![n] = mem'[n]]
@@ -505,9 +520,15 @@ Wipe(n, s) ==
             /\ UNCHANGED <<mem, disk>>
     /\ waiting' = [waiting EXCEPT ![n] = {}]
     /\ acked' = [acked EXCEPT ![n] = [m \in Node |-> Zero]]
-    /\ sync' = Abandoned(n)
+    /\ sync' = transfers
     /\ session' = Forgotten(n)
     /\ UNCHANGED <<flying, spent, written, answered, ghosts>>
+
+\* n loses its disk, for ever, and comes back as s, which nobody knows and which
+\* knows nothing.  The others send it what is in their logs.
+Wipe(n, s) ==
+    /\ \E m \in Alive \ {n} : disk[m].ready
+    /\ WipeTo(n, s, Abandoned(n))
 
 (***************************************************************************)
 (* Behaviours.                                                             *)
