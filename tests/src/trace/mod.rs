@@ -90,16 +90,20 @@ pub fn merge(mut lines: Vec<Line>) -> Vec<Line> {
     lines
 }
 
-/// All lines of the traces in `folder`: files whose names end with `.ndjson`, one for each node.
-/// A last line that is not whole, of a process that was killed, is left out.
+/// All lines of the traces in `folder`: files whose names end with `.ndjson`, one for each node; or
+/// of a file that has the lines of all. A last line that is not whole, of a process that was killed, is left out.
 ///
 /// # Errors
 ///
 /// A file can't be read, or has something else.
 pub fn read(folder: &Path) -> io::Result<Vec<Line>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        files.push(entry?.path());
+    if folder.is_file() {
+        files.push(folder.to_owned());
+    } else {
+        for entry in fs::read_dir(folder)? {
+            files.push(entry?.path());
+        }
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "ndjson"));
     files.sort();
@@ -133,7 +137,7 @@ pub fn behaviour(lab: Lab, lines: &[Line]) -> Result<Behaviour, String> {
 pub fn corruptions(lab: Lab, lines: &[Line]) -> Vec<Corrupted> {
     match lab {
         Lab::Broadcast => broadcast::corruptions(lines),
-        Lab::Causal => Vec::new(),
+        Lab::Causal => causal::corruptions(lines),
         Lab::Raft => raft::corruptions(lines),
     }
 }

@@ -24,8 +24,20 @@ impl Profile {
     }
 
     fn shorten_causal(&mut self) {
-        self.operations = Duration::from_millis(100);
+        // A second more, for the cluster to be one first; and as many writes.
+        self.chaos = Duration::from_secs(3);
+        self.start_spread = self.start_spread.min(Duration::from_millis(300));
+        self.machines = self.machines.max(2);
+        self.operations = Duration::from_millis(50);
         self.keys = self.keys.min(3);
+        if let Some(period) = &mut self.crashes {
+            // Amid commits, and with the disk, as often as there is time for.
+            *period = (*period).min(Duration::from_millis(300));
+            self.sync_max = self.sync_max.max(self.pace.heartbeat_interval / 4);
+            if self.removals.is_none() {
+                self.wipe = self.wipe.max(0.4);
+            }
+        }
     }
 
     /// Elections take time, and are worth more than many entries.
