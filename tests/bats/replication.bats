@@ -29,7 +29,6 @@ load common
     eventually sent_to_one
 }
 
-# bats test_tags=traced:broadcast
 @test "S7: concurrent writes of a key end alike on every node" {
     start_cluster 3
     for node in node1 node2 node3; do

@@ -6,6 +6,7 @@
 //! traces --lab raft FOLDER...               of real ones: a folder for each, with a file a node
 //! traces --lab raft --real FOLDER           of all in FOLDER/raft
 //! traces --lab raft --seed 7 --corrupted    with one line wrong, in all ways: none must be allowed
+//! traces --lab raft --recorded FOLDER       of files raft-*.ndjson: just raft-good.ndjson is allowed
 //! ```
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
@@ -35,6 +36,8 @@ struct Arguments {
     real: Option<PathBuf>,
     /// One line of each is made wrong.
     is_corrupted: bool,
+    /// Has a file for each trace.
+    recorded: Option<PathBuf>,
 }
 
 /// A trace, and where it is from.
@@ -47,7 +50,7 @@ struct Trace {
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
         eprintln!(
-            "usage: traces [--lab broadcast|causal|raft|all] [--seed N | --seeds COUNT] [--real FOLDER] [--corrupted] [FOLDER...]"
+            "usage: traces [--lab broadcast|causal|raft|all] [--seed N | --seeds COUNT] [--real FOLDER] [--corrupted] [--recorded FOLDER] [FOLDER...]"
         );
         return ExitCode::from(2);
     };
@@ -78,31 +81,37 @@ fn arguments() -> Option<Arguments> {
             "--seeds" => found.seeds = (1..=arguments.next()?.parse().ok()?).collect(),
             "--corrupted" => found.is_corrupted = true,
             "--real" => found.real = Some(arguments.next()?.into()),
+            "--recorded" => found.recorded = Some(arguments.next()?.into()),
             folder if !folder.starts_with('-') => found.folders.push(folder.into()),
             _ => return None,
         }
     }
-    let has_none = found.seeds.is_empty() && found.folders.is_empty() && found.real.is_none();
-    (!has_none).then_some(found)
+    let some = [!found.seeds.is_empty(), !found.folders.is_empty(), found.real.is_some()];
+    (some.contains(&true) || found.recorded.is_some()).then_some(found)
 }
 
 /// Whether the specification of the lab allows all traces.
 fn judge(lab: Lab, arguments: &Arguments) -> io::Result<bool> {
+    if let Some(folder) = &arguments.recorded {
+        return judge_recorded(lab, folder);
+    }
     let begun = Instant::now();
     let mut traces = Vec::new();
-    let mut violations = 0;
+    let mut is_well = true;
     for seed in &arguments.seeds {
         let outcome = sim::run(lab, *seed, Recording::Trace);
         // Its trace up to there may show as well what is wrong.
         if let Some(violation) = &outcome.violation {
             println!("{lab:<10} seed {seed} violates {violation}");
-            violations += 1;
+            is_well = false;
         }
         traces.push(of(lab, format!("seed {seed}"), trace::merge(outcome.trace))?);
     }
     for folder in folders(lab, arguments)? {
         traces.push(of(lab, folder.display().to_string(), trace::read(&folder)?)?);
     }
+    is_well &= traces.iter().all(Option::is_some);
+    let traces: Vec<Trace> = traces.into_iter().flatten().collect();
     if arguments.is_corrupted {
         return judge_corrupted(lab, &traces);
     }
@@ -117,7 +126,7 @@ fn judge(lab: Lab, arguments: &Arguments) -> io::Result<bool> {
     match verdict {
         Verdict::Accepted { states } => {
             println!("{lab:<10} {of}: accepted, {states} states, {seconds:.1} s");
-            Ok(violations == 0)
+            Ok(is_well)
         }
         Verdict::Rejected(rejection) => {
             println!("{lab:<10} {of}: one is not allowed, {seconds:.1} s");
@@ -141,19 +150,20 @@ fn folders(lab: Lab, arguments: &Arguments) -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-fn of(lab: Lab, source: String, lines: Vec<Line>) -> io::Result<Trace> {
+/// None where it makes no sense at all, which is told.
+fn of(lab: Lab, source: String, lines: Vec<Line>) -> io::Result<Option<Trace>> {
     let behaviour = match trace::behaviour(lab, &lines) {
         Ok(behaviour) => behaviour,
         Err(what) => {
-            let file = keep(&lines)?;
-            let what = format!("{source}: {what}; the whole trace is in {}", file.display());
-            return Err(io::Error::other(what));
+            println!("REJECTED at {source}: {what}");
+            println!("the whole trace is in {}", keep(&lines)?.display());
+            return Ok(None);
         }
     };
     if behaviour.steps.is_empty() {
         return Err(io::Error::other(format!("{source}: nothing has happened")));
     }
-    Ok(Trace { source, lines, behaviour })
+    Ok(Some(Trace { source, lines, behaviour }))
 }
 
 /// Whether the specification of the lab allows none of them once a line is wrong.
@@ -184,6 +194,34 @@ fn judge_corrupted(lab: Lab, traces: &[Trace]) -> io::Result<bool> {
             Ok(false)
         }
     }
+}
+
+/// Whether the good one of the recorded traces is allowed, and no other.
+fn judge_recorded(lab: Lab, folder: &Path) -> io::Result<bool> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        files.push(entry?.path());
+    }
+    let name = |file: &Path| file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    files.retain(|file| name(file).starts_with(&format!("{lab}-")));
+    files.sort();
+    let mut is_well = true;
+    for file in &files {
+        let lines = trace::read(file)?;
+        let is_allowed = match trace::behaviour(lab, &lines) {
+            Ok(behaviour) => {
+                let verdict = check::check(lab, &[behaviour], Path::new(FOLDER))?;
+                matches!(verdict, Verdict::Accepted { .. })
+            }
+            Err(_) => false,
+        };
+        let is_good = name(file) == format!("{lab}-good");
+        let verdict = if is_allowed { "allowed" } else { "not allowed" };
+        println!("{lab:<10} {:<30} {verdict}", name(file));
+        is_well &= is_allowed == is_good;
+    }
+    // One that is allowed, and one that is not.
+    Ok(is_well && files.len() > 1)
 }
 
 /// What is wrong with which step, and the steps before it.

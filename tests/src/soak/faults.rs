@@ -348,13 +348,16 @@ impl<'a> Mischief<'a> {
             machines.cluster.kill(victim);
         }
         let data_dir = machines.cluster.data_dir(victim).to_owned();
-        let is_wiped = match kind == Kind::Rot || kind == Kind::TornTail {
+        let start = match kind == Kind::Rot || kind == Kind::TornTail {
             true if kind == Kind::Rot => rot::damage(&data_dir, self.dice),
             true => rot::tear(&data_dir, self.dice),
             false => None,
         }
         .map(|damage| rot::start(&mut machines.cluster, victim, &damage));
-        if is_wiped != Some(rot::Start::Serves) {
+        if kind == Kind::Rot || kind == Kind::TornTail {
+            self.report.tell_start(start);
+        }
+        if start != Some(rot::Start::Serves) {
             self.last(0, 1_000);
             machines.cluster.wipe(victim);
             machines.cluster.restart(victim);

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::soak::faults::{Kind, Recoveries};
+use crate::soak::rot::Start;
 use crate::soak::vitals::Vitals;
 use crate::soak::{Options, Seen};
 use common::history::Outcome;
@@ -39,6 +40,8 @@ pub struct Report {
     rounds: u64,
     recoveries: Recoveries,
     skipped: BTreeSet<Kind>,
+    /// How nodes with damaged logs have started: refused, served, or the log was too short.
+    starts: [u64; 3],
     /// By place in [`COUNTED`].
     counts: [u64; COUNTED.len()],
 }
@@ -59,6 +62,7 @@ impl Report {
             rounds: 0,
             recoveries: Recoveries::new(),
             skipped: BTreeSet::new(),
+            starts: [0; 3],
             counts: [0; COUNTED.len()],
         }
     }
@@ -79,6 +83,16 @@ impl Report {
     /// All was well again after so long.
     pub fn recovered(&mut self, kind: Kind, took: Duration) {
         self.recoveries.entry(kind).or_default().push(took);
+    }
+
+    /// A node with a damaged log was started, unless there was too little to damage.
+    pub fn tell_start(&mut self, start: Option<Start>) {
+        let place = match start {
+            Some(Start::Refused) => 0,
+            Some(Start::Serves) => 1,
+            None => 2,
+        };
+        self.starts[place] += 1;
     }
 
     /// Counts what a round's clients did.
@@ -135,6 +149,10 @@ impl Report {
         }
         let minutes = self.began.elapsed().as_secs_f64() / 60.0;
         println!("\nrounds                        {}, in {minutes:.1} minutes", self.rounds);
+        let [refused, served, short] = self.starts;
+        println!(
+            "damaged logs                  {refused} refused, {served} cut, {short} too short"
+        );
         println!("longest gap of service        {:.1?}", self.gap);
         println!("terms                         {}", self.terms);
         println!("largest daemon                {} MiB", vitals.rss_kib_max / 1024);

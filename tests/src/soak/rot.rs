@@ -15,6 +15,12 @@ const LAST_FRAME_BYTES: usize = 16 * 1024;
 /// Files of logs begin with so many bytes that are read first.
 const HEAD_BYTES: usize = 64;
 
+/// What a disk writes as a whole, or not at all.
+const SECTOR_BYTES: usize = 512;
+
+/// Of a frame.
+const FRAME_HEAD_BYTES: usize = 32;
+
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
@@ -42,11 +48,13 @@ pub fn damage(data_dir: &Path, dice: &mut Dice) -> Option<Damage> {
     Some(Damage::Promised)
 }
 
-/// Leaves something behind what was synced, as a write does that a crash has cut short.
+/// Leaves something behind what was synced, as a write does of which a crash has let later sectors
+/// reach the disk and not the first.
 pub fn tear(data_dir: &Path, dice: &mut Dice) -> Option<Damage> {
     let (file, mut bytes, written) = last_segment(data_dir)?;
-    let end = bytes.len().min(written + 16 + dice.below(4_096));
-    for byte in &mut bytes[written.min(end)..end] {
+    // The last frame may end with a few zeros, and the head of the next is to be blank.
+    let from = (written + FRAME_HEAD_BYTES * 2).next_multiple_of(SECTOR_BYTES);
+    for byte in bytes.get_mut(from..from + SECTOR_BYTES * (1 + dice.below(8)))? {
         *byte = u8::try_from(dice.below(256)).expect("a byte");
     }
     fs::write(file, bytes).expect("it is ours");
@@ -77,6 +85,7 @@ pub fn start(cluster: &mut LocalCluster, node: usize, damage: &Damage) -> Start 
         return Start::Refused;
     }
     assert_eq!(*damage, Damage::Unpromised, "it serves with a damaged log: {said}");
+    assert!(said.contains("cut at byte"), "it does not say that it has cut its log: {said}");
     Start::Serves
 }
 
