@@ -79,7 +79,7 @@ spec-full: ## check all TLA+ models, some of which take minutes
 sim: ## play random histories in the simulator: SEEDS=200 of them, or just SEED=N; LAB=broadcast|causal|raft|all
 	cargo run --release --locked --quiet -p tests --bin sim -- --lab $(LAB) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
-trace-check: ## hold traces of real clusters, and of SEEDS=200 simulated ones, against the specifications
+trace-check: ## hold traces of real clusters, and of SEEDS=200 simulated ones, against the specifications of LAB=all
 	@[ -n "$${TLC:-}" ] || command -v tlc >/dev/null || .ci/tools java pip
 	@.ci/tools cargo cc bats parallel socat jq script
 	cargo build --locked --workspace
@@ -88,8 +88,10 @@ trace-check: ## hold traces of real clusters, and of SEEDS=200 simulated ones, a
 	    TRACES=$(BUILT)/traces/real/$$lab DISTDB_BIN=$(BUILT)/debug \
 	        bats --jobs $(JOBS) --filter-tags traced:$$lab tests/bats; \
 	done
-	cargo run --release --locked --quiet -p tests --bin traces -- --lab $(LAB) \
-	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --real $(BUILT)/traces/real)
+	cargo build --release --locked --quiet -p tests --bin traces
+	$(RELEASE)/traces --lab $(LAB) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) --real $(BUILT)/traces/real
+	$(RELEASE)/traces --lab $(LAB) --recorded spec/traces
+	$(RELEASE)/traces --lab $(LAB) --seed $(or $(SEED),2) --corrupted
 
 fuzz: ## fuzz for TIME=600 seconds each: TARGET=control_line|peer_frame|node_step|wal|snapshot|txn|all
 	@.ci/tools cargo cc c++

@@ -36,9 +36,10 @@ impl Raft {
         effects.persist(Record { term, voted_for, commit_index, tail });
         self.unsaved = Unsaved { commit_index, ..Unsaved::default() };
         self.durable = self.log.last().index;
-        self.trace(effects, |raft| {
-            let (term, voted_for, last) = (raft.term.0, raft.voted_for, raft.log.last());
-            RaftEvent::Sync { term, voted_for, last }
+        self.trace(effects, |raft| RaftEvent::Sync {
+            term: term.0,
+            voted_for,
+            last: raft.log.last(),
         });
     }
 }
