@@ -65,8 +65,9 @@ pub struct Header {
     /// In raft mode: the term that the node is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<u64>,
-    /// In raft mode the revision of the state that answers, in the others the node's Lamport clock
-    /// for these. None ever goes back while the node runs.
+    /// In raft mode the revision of the state that answers, and for a write no less than the write's
+    /// own; in the others the node's Lamport clock for these. None of reads ever goes back while the
+    /// node runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// Of a read.

@@ -108,6 +108,30 @@ pub enum Outcome {
     Ticked,
 }
 
+impl Outcome {
+    /// The revision of what was written, or of the state that nothing was written to; 0 where there
+    /// is none to tell.
+    pub fn revision(&self) -> u64 {
+        match self {
+            Self::Put { revision }
+            | Self::Deleted { revision, .. }
+            | Self::Originated { revision, .. }
+            | Self::Written { revision, .. }
+            | Self::Removed { revision, .. }
+            | Self::Counted { revision, .. }
+            | Self::Txn { revision, .. }
+            | Self::Revoked { revision, .. }
+            | Self::Claimed { token: revision, .. } => *revision,
+            Self::ModeSet
+            | Self::Refused(_)
+            | Self::Compacted { .. }
+            | Self::Leased { .. }
+            | Self::Unlocked { .. }
+            | Self::Ticked => 0,
+        }
+    }
+}
+
 /// What an operation of a transaction did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OpOutcome {

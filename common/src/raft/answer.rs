@@ -128,8 +128,23 @@ impl Raft {
     }
 
     pub(super) fn succeed(&mut self, id: RequestId, reply: Reply, way: Way, effects: &mut Effects) {
+        self.succeed_at(id, reply, 0, way, effects);
+    }
+
+    /// The leader may have told the outcome of a write before this node has applied it: the header
+    /// is not to be of an earlier state than the reply.
+    pub(super) fn succeed_at(
+        &mut self,
+        id: RequestId,
+        reply: Reply,
+        revision: u64,
+        way: Way,
+        effects: &mut Effects,
+    ) {
         if self.requests.take(id).is_some() {
-            let answer = Answer::Reply(self.header(None), Ok(reply));
+            let header = self.header(None);
+            let revision = header.revision.max(Some(revision));
+            let answer = Answer::Reply(Header { revision, ..header }, Ok(reply));
             Self::answer(way, id, answer, effects);
         }
     }

@@ -42,7 +42,8 @@ impl Raft {
             | Outcome::Compacted { .. }
             | Outcome::Leased { .. }
             | Outcome::Revoked { .. } => {
-                self.succeed(id, told(outcome, duplicate), way, effects);
+                let revision = outcome.revision();
+                self.succeed_at(id, told(outcome, duplicate), revision, way, effects);
             }
             Outcome::Originated { .. } | Outcome::Ticked => {
                 unreachable!("no client asks for such a command")

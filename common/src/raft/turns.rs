@@ -80,7 +80,7 @@ impl Raft {
         let pending = self.requests.pending.get(&id);
         let Some((_, lease)) = pending.and_then(|pending| pending.lock.clone()) else { return };
         let reply = KvReply::Claimed(Claimed { token, lease });
-        self.succeed(id, Reply::Kv(Box::new(reply)), way, effects);
+        self.succeed_at(id, Reply::Kv(Box::new(reply)), token, way, effects);
     }
 
     fn lose(&mut self, id: RequestId, way: Way, effects: &mut Effects) {

@@ -108,3 +108,14 @@ fn a_refused_retry_does_not_tell_of_the_first_try() {
     };
     assert_eq!((failure.code, failure.applied), (ErrorCode::Quota, Some(Applied::Unknown)));
 }
+
+/// A follower tells what became of a write as soon as the leader has told it, and may not have
+/// applied it yet: a client that goes by the header must not lose sight of its own write.
+#[test]
+fn the_header_of_a_write_is_not_behind_the_write() {
+    let mut cluster = Cluster::led(3);
+    let put = cluster.put(2, "v", None);
+    cluster.settle();
+    let Some(Answer::Reply(header, Ok(_))) = cluster.answer(put) else { panic!("no answer") };
+    assert_eq!(header.revision, Some(1));
+}
