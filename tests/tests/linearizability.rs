@@ -20,6 +20,7 @@ fn workload(cluster: &LocalCluster, nodes: usize) -> Workload {
         clients: 8,
         keys: 4,
         timeout: Duration::from_secs(5),
+        swaps: false,
         read: None,
         seed: 1,
     }

@@ -40,6 +40,7 @@ impl Load {
             clients: CLIENTS,
             keys: KEYS,
             timeout: REQUEST_TIME_MAX,
+            swaps: true,
             read: None,
             seed: number,
         };

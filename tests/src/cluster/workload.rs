@@ -46,6 +46,8 @@ pub struct Workload {
     pub keys: usize,
     /// Of each request.
     pub timeout: Duration,
+    /// Whether some puts are swaps, which raft mode alone can do.
+    pub swaps: bool,
     /// How fresh gets are.
     pub read: Option<Read>,
     /// Decides what is asked. The seeds of a test on one cluster differ.
@@ -118,8 +120,8 @@ impl<'a> Session<'a> {
         let action = match self.dice.below(10) {
             0..3 => Action::Put(self.value()),
             3 => match self.seen.get(&name).cloned() {
-                Some(from) => Action::Swap { from, to: self.value() },
-                None => Action::Put(self.value()),
+                Some(from) if self.workload.swaps => Action::Swap { from, to: self.value() },
+                Some(_) | None => Action::Put(self.value()),
             },
             4..8 => Action::Get,
             _ => Action::Delete,

@@ -152,6 +152,7 @@ fn round(machines: &mut Machines, mischief: &mut Mischief<'_>, number: u64) -> S
         clients: READERS_AND_WRITERS,
         keys: KEYS,
         timeout: REQUEST_TIME_MAX,
+        swaps: true,
         read: None,
         seed: number,
     };
