@@ -131,7 +131,8 @@ pub(crate) struct Args {
     #[arg(long, env = "DISTDB_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: tracing::Level,
 
-    /// Write what the core does to this file, one JSON object a line
+    /// Write all that the core does to this file, one JSON object a line, for checks against the
+    /// specification: it goes on over restarts, and grows without bound
     #[arg(long, env = "DISTDB_TRACE", value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 
