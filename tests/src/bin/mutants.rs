@@ -24,6 +24,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -88,15 +89,32 @@ fn run(only: &[String]) -> io::Result<bool> {
     Ok(missed == 0 && count > 0)
 }
 
-/// What git tracks, and nothing that a build has left.
+/// What git tracks, and nothing that a build, or an earlier copy, has left.
 fn copy_tree(to: &Path) -> io::Result<()> {
     let listed = Command::new("git").args(["ls-files"]).output()?;
-    for file in String::from_utf8_lossy(&listed.stdout).lines() {
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    let kept: BTreeSet<PathBuf> = listed.lines().map(|file| to.join(file)).collect();
+    remove_others(to, &kept)?;
+    for file in listed.lines() {
         let target = to.join(file);
         fs::create_dir_all(target.parent().unwrap_or(to))?;
         // An unchanged file keeps its time, so that cargo builds only what differs.
         if fs::read(&target).ok() != Some(fs::read(file)?) {
             fs::copy(file, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes all files but those of the copy's sources.
+fn remove_others(folder: &Path, kept: &BTreeSet<PathBuf>) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(&path, kept)?;
+        } else if !kept.contains(&path) {
+            fs::remove_file(path)?;
         }
     }
     Ok(())
