@@ -100,7 +100,11 @@ impl Puzzle {
                 pieces.take(operation, operation.answer().filter(|_| *is_believed));
             }
         }
-        let Pieces { clusters, mut blocks, mut optional_puts, mut optional_deletes } = pieces;
+        let Pieces { mut clusters, mut blocks, mut optional_puts, mut optional_deletes } = pieces;
+        // Before it is said what is optional: a put that a swap has seen is not.
+        for value in clusters.keys().copied().collect::<Vec<_>>() {
+            show_origins(value, &mut clusters, begins_anyhow)?;
+        }
         for cluster in clusters.values() {
             let put = cluster.put.or(begins_anyhow.then_some(Duration::ZERO))?;
             match cluster.deadline {
@@ -109,7 +113,7 @@ impl Puzzle {
                 None | Some(_) => {}
             }
         }
-        blocks.append(&mut join(clusters)?);
+        blocks.append(&mut join(&clusters)?);
         blocks.sort_by_key(|block| (block.deadline, block.release));
         if is_circular(&blocks) {
             return None;
@@ -164,11 +168,7 @@ impl<'a> Pieces<'a> {
 
 /// The blocks of the values that were there, joined where a swap put one in the place of another.
 /// None where that contradicts itself.
-fn join(mut clusters: BTreeMap<&str, Cluster<'_>>) -> Option<Vec<Block>> {
-    let values: Vec<&str> = clusters.keys().copied().collect();
-    for value in values {
-        show_origins(value, &mut clusters)?;
-    }
+fn join(clusters: &BTreeMap<&str, Cluster<'_>>) -> Option<Vec<Block>> {
     let is_there = |cluster: &Cluster<'_>| cluster.deadline.is_some();
     let mut next = BTreeMap::new();
     for (value, cluster) in clusters.iter().filter(|(_, cluster)| is_there(cluster)) {
@@ -180,7 +180,7 @@ fn join(mut clusters: BTreeMap<&str, Cluster<'_>>) -> Option<Vec<Block>> {
     }
     let mut blocks = Vec::new();
     let mut joined = 0;
-    for (value, cluster) in &clusters {
+    for (value, cluster) in clusters {
         let (Some(mut deadline), None) = (cluster.deadline, cluster.from) else { continue };
         let (mut release, mut last) = (cluster.release, *value);
         while let Some(value) = next.get(last) {
@@ -198,11 +198,18 @@ fn join(mut clusters: BTreeMap<&str, Cluster<'_>>) -> Option<Vec<Block>> {
 }
 
 /// A swap whose value was there has seen the one before it, which so was there as well. None where
-/// nobody wrote that.
-fn show_origins(value: &str, clusters: &mut BTreeMap<&str, Cluster<'_>>) -> Option<()> {
+/// nobody wrote that, unless it may be from before the beginning.
+fn show_origins<'a>(
+    value: &str,
+    clusters: &mut BTreeMap<&'a str, Cluster<'a>>,
+    begins_anyhow: bool,
+) -> Option<()> {
     let mut cluster = &clusters[value];
     while let Cluster { put: Some(put), deadline: Some(deadline), from: Some(from), .. } = *cluster
     {
+        if begins_anyhow {
+            clusters.entry(from).or_default();
+        }
         let origin = clusters.get_mut(from)?;
         let before = (origin.release, origin.deadline);
         origin.add(put, Some(deadline));

@@ -235,6 +235,13 @@ fn a_value_is_swapped_once() {
     refused(swaps.into_iter().chain(seen));
 }
 
+/// A put without an answer that a swap has seen can't have stood before a delete as well.
+#[test]
+fn a_put_that_a_swap_has_seen_is_used_once() {
+    refused([unknown_put("a", 0), delete(true, 0, 1), swap("a", "b", 10, 11)]);
+    assert_accepted([unknown_put("a", 0), swap("a", "b", 10, 11), delete(true, 20, 30)]);
+}
+
 #[test]
 fn unknown_swap_counts_once_its_value_is_seen() {
     assert_accepted([unknown_put("a", 0), unknown_swap("a", "b", 5), get("b", 20, 30)]);
