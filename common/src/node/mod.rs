@@ -38,6 +38,9 @@ use crate::raft::snapshot::Snapshot;
 use crate::raft::{self, Raft};
 use crate::time::Time;
 
+/// Of the Lamport clock: JSON readers keep no larger number whole.
+const CLOCK_MAX: u64 = 1 << 53;
+
 /// What nodes say to each other: that of one of the protocols. A variant is only ever added at
 /// the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,9 +269,12 @@ impl Node {
         effects.set_clock(self.clock);
     }
 
-    /// What comes next was sent at `clock`, or follows what was.
+    /// What comes next was sent at `clock`, or follows what was. No cluster comes as far as a clock
+    /// that leaves no room behind it.
     pub fn hear(&mut self, clock: u64) {
-        self.clock = self.clock.max(clock);
+        if clock < CLOCK_MAX {
+            self.clock = self.clock.max(clock);
+        }
     }
 
     /// The cluster, once there is one.

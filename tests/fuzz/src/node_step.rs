@@ -73,6 +73,7 @@ impl Life {
             log_kept_bytes: 256,
             causal_log_bytes: 4_096,
             segment_bytes: 4_096,
+            is_traced: kind & 8 == 0,
         };
         let name = "own".parse().expect("a name");
         let mut host = Host::new(name, "own:7101".to_owned(), setup);
@@ -231,6 +232,8 @@ fn hello_of(peer: u64, source: &mut Source<'_>) -> Hello {
         epoch: u64::from(kind >> 3 & 3),
         mode: [Mode::Raft, Mode::Causal, Mode::Broadcast][usize::from(kind >> 5) % 3],
         purpose: Purpose::Messages,
+        // Of a liar, the last of all numbers.
+        clock: u64::MAX * u64::from(kind >> 7),
     }
 }
 

@@ -30,6 +30,7 @@ fn stream(mut bytes: &[u8], bytes_max: usize) {
             Kind::Hello => hello(&frame, budget),
             Kind::Refused => json::<Refused>(&frame, budget),
             Kind::Received => json::<Received>(&frame, budget),
+            Kind::Clock => drop(allocation::within(budget, || frame.message::<u64>())),
         }
         bytes = rest;
     }

@@ -100,6 +100,7 @@ fn config() -> Config {
         causal_log_bytes: 4_096,
         keeping: Keeping::default(),
         seed: 1,
+        is_traced: false,
     }
 }
 

@@ -344,5 +344,6 @@ fn config() -> Config {
         causal_log_bytes: 1_000,
         keeping: Keeping::default(),
         seed: 1,
+        is_traced: false,
     }
 }
